@@ -1,0 +1,2 @@
+//! Event types shared by both sides.
+#![no_std]

@@ -1,0 +1,12 @@
+//! `profiler export`.
+
+use std::process::ExitCode;
+
+/// Arguments of `profiler export`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the verb.
+pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
+    anyhow::bail!("not there yet")
+}

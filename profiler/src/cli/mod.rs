@@ -1,0 +1,73 @@
+//! Argument parsing, exit codes and everything that prints.
+//!
+//! Exit codes: 0 success; 1 a check did not hold; 2 wrong usage or unreadable
+//! input. `profiler run` returns its command's status, and 125 when the
+//! profiler itself failed.
+
+mod doctor;
+mod export;
+mod minimize;
+mod record;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A check that did not hold: exit code 1 instead of 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct CheckFailed(pub String);
+
+/// Runtime file-access profiler and image minimizer for Linux containers.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    /// Say more on stderr (repeat for debug output).
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Say nothing but errors on stderr.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check whether this machine can profile containers, and how.
+    Doctor(doctor::Args),
+    /// Run a command and profile every container that starts meanwhile.
+    Run(run::Args),
+    /// Profile containers that are already running.
+    Record(record::Args),
+    /// Build an image that holds only what the profile needs.
+    Minimize(minimize::Args),
+    /// Write a profile's allow-list for another image builder.
+    Export(export::Args),
+}
+
+/// Parses the arguments, runs the verb, prints an error on one line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => log::LevelFilter::Error,
+        (_, 0) => log::LevelFilter::Warn,
+        (_, 1) => log::LevelFilter::Info,
+        _ => log::LevelFilter::Debug,
+    };
+    env_logger::Builder::new().filter_level(level).format_timestamp(None).init();
+    let (failure_code, result) = match cli.command {
+        Command::Doctor(args) => (2, doctor::run(args)),
+        Command::Run(args) => (125, run::run(args, cli.quiet)),
+        Command::Record(args) => (2, record::run(args, cli.quiet)),
+        Command::Minimize(args) => (2, minimize::run(args, cli.quiet)),
+        Command::Export(args) => (2, export::run(args)),
+    };
+    result.unwrap_or_else(|error| {
+        // One line: cause chains join with a colon, line breaks would split
+        // the message in logs.
+        eprintln!("profiler: {}", format!("{error:#}").replace('\n', " "));
+        if error.is::<CheckFailed>() { ExitCode::from(1) } else { ExitCode::from(failure_code) }
+    })
+}

@@ -1,0 +1,1 @@
+//! The rootfs that an image's layers stack up to.

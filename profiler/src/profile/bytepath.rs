@@ -1,0 +1,91 @@
+//! Paths are bytes, JSON is not: how one is written as the other.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A path or name of any bytes but NUL.
+///
+/// In JSON a string where the bytes are UTF-8, else `{"base64": "…"}`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct BytePath(pub Vec<u8>);
+
+impl BytePath {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// For people: bytes that are not UTF-8 become U+FFFD.
+    pub fn to_string_lossy(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
+    }
+}
+
+impl From<&str> for BytePath {
+    fn from(path: &str) -> Self {
+        Self(path.as_bytes().to_vec())
+    }
+}
+
+impl From<&[u8]> for BytePath {
+    fn from(path: &[u8]) -> Self {
+        Self(path.to_vec())
+    }
+}
+
+impl From<Vec<u8>> for BytePath {
+    fn from(path: Vec<u8>) -> Self {
+        Self(path)
+    }
+}
+
+impl fmt::Display for BytePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_string_lossy())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Wire<'a> {
+    Text(Cow<'a, str>),
+    Bytes { base64: String },
+}
+
+impl Serialize for BytePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => Wire::Text(text.into()),
+            Err(_) => Wire::Bytes { base64: STANDARD.encode(&self.0) },
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for BytePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Wire::deserialize(deserializer)? {
+            Wire::Text(text) => Ok(Self(text.into_owned().into_bytes())),
+            Wire::Bytes { base64 } => STANDARD.decode(base64).map(Self).map_err(D::Error::custom),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_survive_json() {
+        for bytes in [&b"/etc/passwd"[..], b"/a\nb\"c", b"/caf\xe9", b"/\xff\xfe", b""] {
+            let path = BytePath::from(bytes);
+            let json = serde_json::to_string(&path).unwrap();
+            assert_eq!(serde_json::from_str::<BytePath>(&json).unwrap(), path, "{json}");
+        }
+    }
+}

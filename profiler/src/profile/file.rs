@@ -1,0 +1,118 @@
+//! Reading and writing profile files.
+
+use std::fs;
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::{Profile, VERSION};
+
+/// Why a profile could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be opened or read.
+    #[error("cannot read profile {path}: {source}; write one with `profiler run -o {path} -- COMMAND`", path = .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Not a profile, or a truncated one.
+    #[error("profile {path} is damaged: {source}; profile the container again", path = .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The cause, with line and column.
+        source: serde_json::Error,
+    },
+    /// Written by a newer version.
+    #[error("profile {path} has format version {found}, this program reads up to {VERSION}; use a newer profiler", path = .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+    },
+}
+
+/// Why a profile could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write profile {path}: {source}; nothing was left behind, choose another place with -o", path = .path.display())]
+pub struct SaveError {
+    /// The file.
+    pub path: PathBuf,
+    /// The cause.
+    pub source: io::Error,
+}
+
+/// Reads a profile.
+///
+/// # Errors
+/// When the file cannot be read, is not a whole profile, or is of a newer
+/// format version.
+pub fn load(path: &Path) -> Result<Profile, LoadError> {
+    let text = fs::read(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
+    let damaged = |source| LoadError::Damaged { path: path.into(), source };
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(damaged)?;
+    match value.get("version").and_then(serde_json::Value::as_u64) {
+        Some(found) if found > u64::from(VERSION) => {
+            Err(LoadError::Newer { path: path.into(), found })
+        }
+        _ => serde_json::from_value(value).map_err(damaged),
+    }
+}
+
+/// Writes a profile: beside `path` first, then renamed over it.
+///
+/// # Errors
+/// When the directory cannot be written or the disk is full; `path` is then
+/// as it was before.
+pub fn save(profile: &Profile, path: &Path) -> Result<(), SaveError> {
+    let failed = |source| SaveError { path: path.into(), source };
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file =
+        tempfile::Builder::new().prefix(".profile-").tempfile_in(directory).map_err(failed)?;
+    let mut writer = BufWriter::new(file.as_file_mut());
+    serde_json::to_writer_pretty(&mut writer, profile).map_err(|e| failed(e.into()))?;
+    writer.write_all(b"\n").and_then(|()| writer.flush()).map_err(failed)?;
+    drop(writer);
+    set_default_mode(file.as_file()).map_err(failed)?;
+    file.persist(path).map_err(|e| failed(e.error))?;
+    Ok(())
+}
+
+/// Temporary files are created 0600; a profile is an ordinary file.
+fn set_default_mode(file: &fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::ImageId;
+
+    #[test]
+    fn a_saved_profile_loads_and_a_cut_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.json");
+        let profile = Profile::new(ImageId { reference: "x".into(), ..ImageId::default() });
+        save(&profile, &path).unwrap();
+        assert_eq!(load(&path).unwrap(), profile);
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, &text[..text.len() / 2]).unwrap();
+        assert!(matches!(load(&path), Err(LoadError::Damaged { .. })));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_newer_format_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.json");
+        fs::write(&path, r#"{"version": 99}"#).unwrap();
+        assert!(matches!(load(&path), Err(LoadError::Newer { found: 99, .. })));
+    }
+}

@@ -1,0 +1,210 @@
+//! The access profile: a versioned JSON document, one per image.
+//!
+//! ```text
+//! Profile
+//! ├── image     which image (reference, config digest, diff IDs, platform)
+//! ├── runs[]    command, exit status, times, kernel, tier, losses, mounts
+//! ├── paths[]   files by their place in the rootfs, symlinks resolved
+//! ├── names[]   names the programs spoke that were found (links unresolved)
+//! └── missing[] names that were looked up and not found
+//! ```
+//!
+//! `paths` comes from the kernel's own dentries, so it is exact. `names` keeps
+//! what the path walk started from, so that the minimizer can follow it
+//! through the image and keep every symlink on the way.
+
+mod bytepath;
+mod file;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+pub use bytepath::BytePath;
+pub use file::{LoadError, SaveError, load, save};
+
+/// The format's version; a reader refuses a higher one.
+pub const VERSION: u32 = 1;
+
+/// One image's access profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Format version, [`VERSION`].
+    pub version: u32,
+    /// The image whose containers were watched.
+    pub image: ImageId,
+    /// Every run that is folded into this profile.
+    pub runs: Vec<Run>,
+    /// Files touched, by place in the rootfs, sorted by path.
+    pub paths: Vec<PathEntry>,
+    /// Names that were looked up and found, sorted by name.
+    pub names: Vec<NameEntry>,
+    /// Names that were looked up and did not exist, sorted by name.
+    pub missing: Vec<NameEntry>,
+}
+
+/// What identifies an image independently of its tags.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageId {
+    /// The reference by which the engine knew it, e.g. `nginx:1.27`.
+    pub reference: String,
+    /// Digest the engine uses as image ID, `sha256:…` (config digest).
+    pub id: String,
+    /// Digests of the uncompressed layers, lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diff_ids: Vec<String>,
+    /// `linux`.
+    #[serde(default)]
+    pub os: String,
+    /// GOARCH name, e.g. `amd64`.
+    #[serde(default)]
+    pub architecture: String,
+}
+
+/// One run of a test command, or one recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The command under which the containers ran; empty for a recording.
+    pub command: Vec<String>,
+    /// Its exit status (128 + signal number when killed); none for a
+    /// recording, and none when the run was cut short.
+    pub exit_status: Option<i32>,
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// RFC 3339, UTC.
+    pub ended: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Hook tier: `tracepoint` or `fexit`.
+    pub tier: String,
+    /// True when the run was interrupted before its end.
+    #[serde(default)]
+    pub interrupted: bool,
+    /// Events that could not be delivered, by cause.
+    pub lost: Lost,
+    /// Containers of this image seen in this run, full IDs, sorted.
+    pub containers: BTreeSet<String>,
+    /// Mount points inside those containers, sorted.
+    #[serde(default)]
+    pub mounts: BTreeSet<BytePath>,
+}
+
+/// Counts of events that did not reach the profile, by cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The ring buffer had no room. The name is learnt by its next touch.
+    pub ring_full: u64,
+    /// Paths deeper or longer than the kernel side can carry.
+    pub path_too_deep: u64,
+    /// Program runs the kernel skipped (recursion).
+    pub missed_runs: u64,
+    /// Events of containers whose image could not be found out.
+    pub unattributed: u64,
+    /// Events that could not be decoded or read.
+    pub unreadable: u64,
+    /// First touches after the table of known names was full; delivered all
+    /// the same, so they do not make a profile incomplete.
+    #[serde(default)]
+    pub table_full: u64,
+}
+
+impl Lost {
+    /// Events that are truly missing from the profile.
+    pub fn total(&self) -> u64 {
+        self.ring_full + self.path_too_deep + self.missed_runs + self.unattributed + self.unreadable
+    }
+}
+
+/// How a file was touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Opened (any access mode, `O_PATH` too).
+    Open,
+    /// Executed, or loaded by the kernel as interpreter.
+    Exec,
+    /// Mapped into memory.
+    Mmap,
+    /// Attributes read, following symlinks (`stat`, `access`, `chdir`, …).
+    Stat,
+    /// Attributes of the name itself read (`lstat`, `AT_SYMLINK_NOFOLLOW`).
+    Lstat,
+    /// Link target read.
+    Readlink,
+    /// Directory listed.
+    List,
+    /// The name created, removed, renamed or bound (`mkdir`, `unlink`, …).
+    Modify,
+}
+
+/// A file by its place in the container's rootfs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathEntry {
+    /// Absolute path in the rootfs; no symlinks, no `..`.
+    pub path: BytePath,
+    /// Kinds of access seen.
+    pub kinds: BTreeSet<Kind>,
+    /// Opened for writing at least once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub written: bool,
+    /// Touched by the container runtime before the entrypoint ran, and by
+    /// nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub runtime: bool,
+    /// `comm` of the first task that touched it.
+    pub comm: String,
+    /// Executable of that task where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exe: Option<BytePath>,
+}
+
+/// A name as a program spoke it, made absolute, symlinks not resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameEntry {
+    /// Absolute name in the container; may hold symlinks and `..`.
+    pub name: BytePath,
+    /// Kinds of access seen.
+    pub kinds: BTreeSet<Kind>,
+    /// `comm` of the first task that spoke it.
+    pub comm: String,
+}
+
+impl Profile {
+    /// An empty profile of `image`.
+    pub fn new(image: ImageId) -> Self {
+        Self {
+            version: VERSION,
+            image,
+            runs: Vec::new(),
+            paths: Vec::new(),
+            names: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// Why this profile does not hold all that its runs touched; empty when
+    /// it is complete.
+    pub fn incomplete(&self) -> Vec<String> {
+        let mut why = Vec::new();
+        for run in &self.runs {
+            if run.interrupted {
+                why.push(format!("run started {} was interrupted", run.started));
+            }
+            if run.lost.total() > 0 {
+                why.push(format!("run started {} lost {} events", run.started, run.lost.total()));
+            }
+        }
+        why
+    }
+
+    /// Runs whose command failed, as `(started, exit status)`.
+    pub fn failed_runs(&self) -> Vec<(&str, i32)> {
+        self.runs
+            .iter()
+            .filter_map(|run| match run.exit_status {
+                Some(status) if status != 0 => Some((run.started.as_str(), status)),
+                _ => None,
+            })
+            .collect()
+    }
+}
