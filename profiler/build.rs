@@ -55,8 +55,9 @@ fn build() -> Result<(), String> {
         .arg(&target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(&linker)?);
 
-    let status =
-        cargo.status().map_err(|error| format!("cannot start {:?}: {error}", cargo.get_program()))?;
+    let status = cargo
+        .status()
+        .map_err(|error| format!("cannot start {:?}: {error}", cargo.get_program()))?;
     if !status.success() {
         return Err(format!(
             "profiler-ebpf did not compile for {target} ({status}); the compiler's messages are \

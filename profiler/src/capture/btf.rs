@@ -40,7 +40,6 @@ struct Type {
     kind: u32,
     /// Size, or the type wrapped.
     size_or_type: u32,
-    name: u32,
     /// Where its members start in the types section.
     members: usize,
     vlen: usize,
@@ -73,7 +72,7 @@ impl Btf {
         let (types_at, types_len) = (header + word(8)? as usize, word(12)? as usize);
         let strings = header + word(16)? as usize;
         let mut types =
-            vec![Type { kind: 0, size_or_type: 0, name: 0, members: 0, vlen: 0, bitfields: false }];
+            vec![Type { kind: 0, size_or_type: 0, members: 0, vlen: 0, bitfields: false }];
         let mut structs: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
         let mut at = types_at;
         while at < types_at + types_len {
@@ -93,7 +92,7 @@ impl Btf {
                 structs.entry(string(&data, strings, name).to_vec()).or_default().push(id);
             }
             let bitfields = info >> 31 != 0;
-            types.push(Type { kind, size_or_type, name, members, vlen, bitfields });
+            types.push(Type { kind, size_or_type, members, vlen, bitfields });
         }
         Ok(Self { data, strings, types, structs })
     }
@@ -154,11 +153,6 @@ impl Btf {
         let bytes = self.data.get(at..at + 4)?;
         Some(u32::from_ne_bytes(bytes.try_into().ok()?))
     }
-
-    /// Whether the kernel has a type of this name at all.
-    pub fn has_type(&self, name: &str) -> bool {
-        self.types.iter().any(|ty| string(&self.data, self.strings, ty.name) == name.as_bytes())
-    }
 }
 
 fn string(data: &[u8], strings: usize, offset: u32) -> &[u8] {
@@ -176,7 +170,6 @@ mod tests {
         assert!(btf.offset("task_struct", &["files"]).unwrap() > 0);
         // Hidden in an anonymous union on recent kernels.
         assert!(btf.offset("file", &["f_path", "dentry"]).unwrap() > 0);
-        assert!(btf.has_type("btf_trace_sys_exit"));
         assert!(matches!(btf.offset("file", &["nonsense"]), Err(BtfError::NoField(_))));
     }
 

@@ -116,7 +116,9 @@ impl Probe {
         load(&mut ebpf, "sys_exit", "sys_exit", &btf).map_err(|error| refused(&error))?;
         let ring = ebpf.take_map("EVENTS").expect("the object has this map");
         let ring = RingBuf::try_from(ring).map_err(|error| refused(&error))?;
-        let ring = AsyncFd::new(ring).map_err(|error| refused(&error))?;
+        // SAFETY: the ring owns its descriptor, keeps it open until it is
+        // dropped, and answers with the same one each time.
+        let ring = unsafe { AsyncFd::register(ring) }.map_err(|error| refused(&error))?;
         let counters = ebpf.take_map("COUNTERS").expect("the object has this map");
         let counters = PerCpuArray::try_from(counters).map_err(|error| refused(&error))?;
         Ok(Self { ebpf, ring, counters, undecodable: 0 })
