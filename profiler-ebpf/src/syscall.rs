@@ -46,9 +46,9 @@ pub fn on_exit(ctx: &BtfTracePointContext) {
             field(regs, offset!(regs_arg[4])),
         ]
     };
-    handle(&place, specs[0], &args, result);
+    handle(ctx, nr, &place, specs[0], &args, result);
     if specs[1] != 0 {
-        handle(&place, specs[1], &args, result);
+        handle(ctx, nr, &place, specs[1], &args, result);
     }
 }
 
@@ -66,7 +66,14 @@ fn pick(args: &[u64; 5], index: u32) -> u64 {
 }
 
 #[inline(always)]
-fn handle(place: &Place, spec: u32, args: &[u64; 5], result: i64) {
+fn handle(
+    ctx: &BtfTracePointContext,
+    nr: u64,
+    place: &Place,
+    spec: u32,
+    args: &[u64; 5],
+    result: i64,
+) {
     let mut what = (spec & 15) as u8;
     let failed = result < 0 && result > -4096;
     if spec & Spec::FAILURES != 0 && !failed {
@@ -128,8 +135,9 @@ fn handle(place: &Place, spec: u32, args: &[u64; 5], result: i64) {
         let read = unsafe {
             bpf_probe_read_user_str(name_slot(buffer).cast(), NAME_MAX as u32, string as *const _)
         };
-        if read < 0 {
-            count(counter::UNREADABLE);
+        // No name at all: utimensat and friends take a bare descriptor.
+        if read < 0 && string != 0 {
+            unreadable(ctx, nr);
         }
         // The length counts the NUL. An empty name means the descriptor
         // itself (AT_EMPTY_PATH), which was seen when it was opened.
@@ -149,6 +157,14 @@ fn handle(place: &Place, spec: u32, args: &[u64; 5], result: i64) {
         }
     }
     report(place, &Touch { kind: what, flags, file, base, name_len });
+}
+
+/// Counts a name that could not be read, and tells of it: rare, and each one
+/// is a file the profile may lack. Not inlined, for the stack's sake.
+#[inline(never)]
+fn unreadable(ctx: &BtfTracePointContext, nr: u64) {
+    count(counter::UNREADABLE);
+    aya_log_ebpf::debug!(ctx, "system call {}: the name was not readable at its end", nr);
 }
 
 /// The directory a name starts from.

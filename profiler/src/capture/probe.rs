@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd as _;
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
 use profiler_ebpf::{Offsets, SYSCALLS, Settings, counter};
 use tokio::io::unix::AsyncFd;
 
@@ -71,6 +72,7 @@ pub struct Probe {
     ebpf: Ebpf,
     ring: AsyncFd<RingBuf<MapData>>,
     counters: PerCpuArray<MapData, u64>,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
     undecodable: u64,
 }
 
@@ -110,6 +112,11 @@ impl Probe {
             .load(OBJECT)
             .map_err(|error| refused(&error))?;
         let btf = aya::Btf::from_sys_fs().map_err(|error| refused(&error))?;
+        // Before the programs are loaded: they use the logger's map. Its
+        // records are rare diagnostics, read whenever events are.
+        let logger = EbpfLogger::init(&mut ebpf)
+            .map_err(|error| log::info!("no diagnostics from the kernel side: {error}"))
+            .ok();
         // Exec first: a process that opens must have been executed.
         load(&mut ebpf, "process_exec", "sched_process_exec", &btf)
             .map_err(|error| refused(&error))?;
@@ -121,7 +128,7 @@ impl Probe {
         let ring = unsafe { AsyncFd::register(ring) }.map_err(|error| refused(&error))?;
         let counters = ebpf.take_map("COUNTERS").expect("the object has this map");
         let counters = PerCpuArray::try_from(counters).map_err(|error| refused(&error))?;
-        Ok(Self { ebpf, ring, counters, undecodable: 0 })
+        Ok(Self { ebpf, ring, counters, logger, undecodable: 0 })
     }
 
     /// Name of the hook tier in use.
@@ -139,12 +146,20 @@ impl Probe {
         self.undecodable += drain(guard.get_inner_mut(), sink);
         // Only now: a record that came during the drain wakes us again.
         guard.clear_ready();
+        self.flush();
         Ok(())
     }
 
     /// Reads what is there without waiting.
     pub fn drain(&mut self, sink: &mut impl FnMut(Event)) {
         self.undecodable += drain(self.ring.get_mut(), sink);
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
     }
 
     /// Stops the programs. What they sent before can still be drained.

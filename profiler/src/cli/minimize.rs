@@ -1,12 +1,155 @@
-//! `profiler minimize`.
+//! `profiler minimize`: image and profiles in, small image out.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use anyhow::Context as _;
+use profiler::image::{self, Reference, Tree, WriteOptions};
+use profiler::minimize::{self, Allow, Policy};
+use profiler::profile::{self, Profile};
+use profiler::report::Report;
+
+use super::CheckFailed;
 
 /// Arguments of `profiler minimize`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The image that was profiled: docker-daemon:NAME (or just NAME),
+    /// docker-archive:FILE, oci:DIR[:TAG] or oci-archive:FILE[:TAG].
+    image: Reference,
+    /// A profile of it (repeat to unite several).
+    #[arg(long, required = true, value_name = "FILE", num_args = 1..)]
+    profile: Vec<PathBuf>,
+    /// Where the small image goes, in the same forms.
+    #[arg(long, value_name = "REF")]
+    output: Reference,
+    /// Write the reason of every kept path, and every removed one.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Keep paths that fit this glob, e.g. '/etc/ssl/**' (repeat for more).
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// Drop paths that fit this glob, whatever needs them.
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// How to print the summary.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Replace an output that exists.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    allow: Allowances,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// The report without its lists of paths.
+    Json,
+}
+
+/// Checks that may be waived, by name.
+#[derive(Debug, clap::Args)]
+pub struct Allowances {
+    /// Take a profile of another image.
+    #[arg(long)]
+    allow_mismatch: bool,
+    /// Take a profile that lost events or was interrupted.
+    #[arg(long)]
+    allow_incomplete: bool,
+    /// Take a profile of a command that failed.
+    #[arg(long)]
+    allow_failed: bool,
+    /// Take a profile in which nothing was executed.
+    #[arg(long)]
+    allow_thin: bool,
+}
+
+impl Allowances {
+    /// As the library takes them.
+    pub fn allow(&self) -> Allow {
+        Allow {
+            mismatch: self.allow_mismatch,
+            incomplete: self.allow_incomplete,
+            failed: self.allow_failed,
+            thin: self.allow_thin,
+        }
+    }
+}
+
+/// Reads profiles in the order given.
+pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
+    paths.iter().map(|path| Ok(profile::load(path)?)).collect()
+}
+
+/// Sorts refusals into failed checks and wrong input.
+pub fn refuse(refusal: minimize::Refusal) -> anyhow::Error {
+    if refusal.is_check() { CheckFailed(refusal.to_string()).into() } else { refusal.into() }
+}
 
 /// Runs the verb.
-pub fn run(_args: Args, _quiet: bool) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not there yet")
+pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let profiles = load_profiles(&args.profile)?;
+    let policy = Policy::new(&args.include, &args.exclude)?;
+    image::check_output(&args.output, args.force)?;
+    let source = image::open(&args.image)?;
+    minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
+    let tree = Tree::build(&source.layers)?;
+    let plan = minimize::plan(&source, &tree, &profiles, &policy)?;
+    let options = WriteOptions { annotations: annotations(&source), force: args.force };
+    let keep = plan.kept.keys().copied().collect();
+    let written = image::write(&source, &tree, &keep, &args.output, &options)?;
+    let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written);
+    if let Some(path) = &args.report {
+        save(&report, path)?;
+    }
+    if !quiet {
+        for warning in &plan.warnings {
+            log::info!("{warning}");
+        }
+    }
+    match args.format {
+        Format::Table => print!("{}", report.table()),
+        Format::Json => {
+            let summary = serde_json::json!({
+                "version": report.version,
+                "source": report.source,
+                "output": report.output,
+                "removed": report.removed.len(),
+                "warnings": report.warnings,
+            });
+            println!("{}", serde_json::to_string_pretty(&summary)?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the small image comes from. Not the `base` keys of OCI: the
+/// layers are not shared with the source.
+fn annotations(source: &image::SourceImage) -> std::collections::BTreeMap<String, String> {
+    const PREFIX: &str = "io.github.profiler-rs.profiler";
+    [
+        (format!("{PREFIX}.source.reference"), source.reference.clone()),
+        (format!("{PREFIX}.source.digest"), source.id.clone()),
+        (format!("{PREFIX}.version"), env!("CARGO_PKG_VERSION").to_owned()),
+    ]
+    .into()
+}
+
+fn save(report: &Report, path: &Path) -> anyhow::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let failed =
+        || format!("cannot write report {}; choose another place with --report", path.display());
+    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(failed)?;
+    let mut writer = std::io::BufWriter::new(file.as_file_mut());
+    serde_json::to_writer_pretty(&mut writer, report).with_context(failed)?;
+    std::io::Write::flush(&mut writer).with_context(failed)?;
+    drop(writer);
+    file.persist(path).with_context(failed)?;
+    Ok(())
 }

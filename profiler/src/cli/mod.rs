@@ -57,7 +57,13 @@ pub fn main() -> ExitCode {
         (_, 1) => log::LevelFilter::Info,
         _ => log::LevelFilter::Debug,
     };
-    env_logger::Builder::new().filter_level(level).format_timestamp(None).init();
+    env_logger::Builder::new()
+        .filter_level(level)
+        // The loader tells every relocation at debug level.
+        .filter_module("aya", level.min(log::LevelFilter::Info))
+        .filter_module("aya_obj", level.min(log::LevelFilter::Info))
+        .format_timestamp(None)
+        .init();
     let (failure_code, result) = match cli.command {
         Command::Doctor(args) => (2, doctor::run(args)),
         Command::Run(args) => (125, run::run(args, cli.quiet)),

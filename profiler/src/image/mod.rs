@@ -1,7 +1,121 @@
 //! Reading and writing container images.
 //!
-//! A [`Source`] names an image by transport (`docker-daemon:`,
-//! `docker-archive:`, `oci:`, `oci-archive:`); [`open`] gives its config and
-//! layers with every layer's bytes reachable at random, and [`tree::Tree`]
-//! is the rootfs that the layers stack up to. [`write`] stores a filtered
-//! copy.
+//! [`open`] turns a [`Reference`] into a [`SourceImage`]: config, and layers
+//! whose entries are indexed and whose bytes can be read at random. Archives
+//! and layouts are read in place; only what cannot be (compressed layers, the
+//! daemon's stream) is copied to an unnamed temporary file. [`Tree`] is the
+//! rootfs that the layers stack up to, [`write`] stores a filtered copy.
+//!
+//! ```text
+//! Reference ─ open ─► SourceImage ─ Tree::build ─► Tree
+//!                          │                        │ what to keep
+//!                          └──────── write ◄────────┘
+//! ```
+
+mod archive;
+mod blob;
+mod config;
+mod daemon;
+mod entry;
+mod error;
+mod header;
+mod layer;
+mod layout;
+mod overlay2;
+mod reference;
+mod select;
+mod sink;
+pub mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use error::ImageError;
+pub use layer::Layer;
+pub use reference::{Reference, Transport};
+pub use tree::{Node, NodeId, NodeKind, ReadSeek, Tree, Walk};
+
+/// An image that was opened.
+#[derive(Debug)]
+pub struct SourceImage {
+    /// How it was asked for.
+    pub reference: String,
+    /// Digest of the config, `sha256:…`: what Docker and Podman call the ID.
+    pub id: String,
+    /// Digest of the manifest, where the transport has one.
+    pub manifest_digest: Option<String>,
+    /// The config's bytes as they stand.
+    pub config: Vec<u8>,
+    /// Digests of the uncompressed layers, lowest first.
+    pub diff_ids: Vec<String>,
+    /// The layers, lowest first.
+    pub layers: Vec<Layer>,
+}
+
+/// How an image is written.
+#[derive(Debug, Clone, Default)]
+pub struct WriteOptions {
+    /// Annotations of the manifest (OCI outputs only).
+    pub annotations: BTreeMap<String, String>,
+    /// Replace what is there under that name.
+    pub force: bool,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Digest of the new config.
+    pub id: String,
+    /// Bytes of the layers, uncompressed.
+    pub bytes: u64,
+    /// How many layers it has.
+    pub layers: usize,
+}
+
+/// Opens an image for reading.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
+    match reference.transport {
+        Transport::DockerDaemon => daemon::open(reference),
+        Transport::DockerArchive => archive::open(reference),
+        Transport::Oci => layout::open_directory(reference),
+        Transport::OciArchive => layout::open_archive(reference),
+    }
+}
+
+/// Writes the part of an image that `keep` names, with the directories above.
+///
+/// The source's layers are kept apart, those that become empty are dropped.
+/// Nothing is left behind on failure, and nothing existing is touched.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn write(
+    image: &SourceImage,
+    tree: &Tree,
+    keep: &BTreeSet<NodeId>,
+    output: &Reference,
+    options: &WriteOptions,
+) -> Result<Written, ImageError> {
+    let layers = select::select(image, tree, keep)?;
+    match output.transport {
+        Transport::DockerDaemon => daemon::write(image, &layers, output, options),
+        Transport::DockerArchive => archive::write(image, &layers, output, options),
+        Transport::Oci => layout::write_directory(image, &layers, output, options),
+        Transport::OciArchive => layout::write_archive(image, &layers, output, options),
+    }
+}
+
+/// Fails if the output exists and may not be replaced. Asked before the work
+/// begins, since it may take long.
+///
+/// # Errors
+/// [`ImageError::Exists`], or that the place cannot be looked at.
+pub fn check_output(output: &Reference, force: bool) -> Result<(), ImageError> {
+    match output.transport {
+        Transport::DockerDaemon => daemon::check_output(output, force),
+        Transport::DockerArchive | Transport::OciArchive => sink::check_file(output, force),
+        Transport::Oci => layout::check_output(output, force),
+    }
+}

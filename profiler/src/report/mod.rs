@@ -1,1 +1,166 @@
-//! report.
+//! What a minimization did: for programs (JSON) and for people (a table).
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::image::{NodeId, NodeKind, SourceImage, Tree, Written};
+use crate::minimize::{Plan, Rule};
+use crate::profile::BytePath;
+
+/// The report's format version.
+pub const VERSION: u32 = 1;
+
+/// Everything about one minimization.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The image that was read.
+    pub source: Side,
+    /// The image that was written.
+    pub output: Side,
+    /// Kept paths in order, with reasons.
+    pub kept: Vec<Kept>,
+    /// Removed paths in order.
+    pub removed: Vec<Removed>,
+    /// Recorded paths that are not in the output.
+    pub unshipped: Vec<Unshipped>,
+    /// What could not be resolved.
+    pub warnings: Vec<String>,
+}
+
+/// One of the two images.
+#[derive(Debug, Serialize)]
+pub struct Side {
+    /// Its reference.
+    pub reference: String,
+    /// Digest of its config.
+    pub id: String,
+    /// Bytes of its files, hard links counted once.
+    pub bytes: u64,
+    /// How many files, links and devices, directories not counted.
+    pub files: u64,
+    /// How many layers.
+    pub layers: usize,
+}
+
+/// A kept path.
+#[derive(Debug, Serialize)]
+pub struct Kept {
+    /// Absolute path.
+    pub path: BytePath,
+    /// Bytes of content.
+    pub size: u64,
+    /// Which rule.
+    pub rule: Rule,
+    /// In words.
+    pub detail: String,
+}
+
+/// A removed path.
+#[derive(Debug, Serialize)]
+pub struct Removed {
+    /// Absolute path.
+    pub path: BytePath,
+    /// Bytes of content.
+    pub size: u64,
+}
+
+/// A recorded path that is not in the output.
+#[derive(Debug, Serialize)]
+pub struct Unshipped {
+    /// Absolute path.
+    pub path: BytePath,
+    /// Why not.
+    pub why: String,
+}
+
+impl Report {
+    /// Puts the report together.
+    pub fn new(
+        image: &SourceImage,
+        tree: &Tree<'_>,
+        plan: &Plan,
+        output: &str,
+        written: &Written,
+    ) -> Self {
+        let all = tree.all();
+        let (mut kept, mut removed) = (Vec::new(), Vec::new());
+        for &id in &all {
+            let (path, size) = (BytePath(tree.path(id)), content(tree, id));
+            match plan.kept.get(&id) {
+                Some(reason) => {
+                    kept.push(Kept { path, size, rule: reason.rule, detail: reason.detail.clone() })
+                }
+                None => removed.push(Removed { path, size }),
+            }
+        }
+        kept.sort_by(|a, b| a.path.cmp(&b.path));
+        removed.sort_by(|a, b| a.path.cmp(&b.path));
+        let side = |reference: &str, id: &str, nodes: &[NodeId], layers| Side {
+            reference: reference.into(),
+            id: id.into(),
+            bytes: total(tree, nodes),
+            files: nodes.iter().filter(|&&id| tree.node(id).kind != NodeKind::Dir).count() as u64,
+            layers,
+        };
+        let left: Vec<NodeId> = plan.kept.keys().copied().collect();
+        Self {
+            version: VERSION,
+            source: side(&image.reference, &image.id, &all, image.layers.len()),
+            output: side(output, &written.id, &left, written.layers),
+            kept,
+            removed,
+            unshipped: plan
+                .unshipped
+                .iter()
+                .map(|(path, why)| Unshipped { path: path.clone().into(), why: why.clone() })
+                .collect(),
+            warnings: plan.warnings.clone(),
+        }
+    }
+
+    /// A table of a few lines.
+    pub fn table(&self) -> String {
+        let percent = if self.source.bytes == 0 {
+            0.0
+        } else {
+            self.output.bytes as f64 * 100.0 / self.source.bytes as f64
+        };
+        let mut table =
+            format!("{:<8} {:>12} {:>9} {:>7}  {}\n", "", "bytes", "files", "layers", "image");
+        for (name, side) in [("source", &self.source), ("result", &self.output)] {
+            table.push_str(&format!(
+                "{name:<8} {:>12} {:>9} {:>7}  {}\n",
+                side.bytes, side.files, side.layers, side.reference
+            ));
+        }
+        table.push_str(&format!("{:<8} {:>11.1}% {:>9}\n", "kept", percent, self.output.files));
+        table.push_str(&format!(
+            "{:<8} {:>12} {:>9}\n",
+            "removed",
+            self.source.bytes - self.output.bytes,
+            self.source.files - self.output.files
+        ));
+        table
+    }
+}
+
+fn content(tree: &Tree<'_>, id: NodeId) -> u64 {
+    let node = tree.node(id);
+    if node.kind == NodeKind::File { node.size } else { 0 }
+}
+
+/// Bytes of files, each counted once however many names it has.
+fn total(tree: &Tree<'_>, nodes: &[NodeId]) -> u64 {
+    let mut counted = BTreeSet::new();
+    nodes
+        .iter()
+        .filter(|&&id| match tree.hard_links(id).first() {
+            Some(&first) => counted.insert(first),
+            None => true,
+        })
+        .map(|&id| content(tree, id))
+        .sum()
+}

@@ -1,0 +1,111 @@
+//! `docker-daemon:`, the Docker daemon's own store.
+//!
+//! Read where it lies if the daemon uses overlay2 on this machine, else
+//! through its export.
+
+use std::fs::File;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::blob::Blob;
+use super::select::Selection;
+use super::{ImageError, Reference, SourceImage, WriteOptions, Written, archive, overlay2};
+use crate::container::docker::{Docker, DockerError};
+
+/// Opens an image of the daemon.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
+    let docker = Docker::from_env()?;
+    let info = inspect(&docker, reference)?;
+    match overlay2::open(&docker, reference, &info) {
+        Ok(image) => return Ok(image),
+        Err(why) => log::info!("reading {reference} through the daemon's export: {why}"),
+    }
+    let mut file = temporary()?;
+    docker.get_to_writer(&format!("/images/{}/get", escape(&reference.name)), &mut file)?;
+    let blob = Blob::whole(file).map_err(ImageError::io("read", std::env::temp_dir()))?;
+    archive::read(&reference.to_string(), None, blob)
+}
+
+fn inspect(docker: &Docker, reference: &Reference) -> Result<Value, ImageError> {
+    let path = format!("/images/{}/json", escape(&reference.name));
+    docker.get_json_blocking(&path).map_err(|error| not_found(error, reference))
+}
+
+fn not_found(error: DockerError, reference: &Reference) -> ImageError {
+    if error.is_not_found() {
+        return ImageError::NotFound {
+            image: reference.to_string(),
+            hint: "; see `docker images`, or name another transport (oci:, docker-archive:)".into(),
+        };
+    }
+    error.into()
+}
+
+/// Fails if the daemon has an image of that name.
+///
+/// # Errors
+/// [`ImageError::Exists`], or when the daemon cannot be asked.
+pub fn check_output(output: &Reference, force: bool) -> Result<(), ImageError> {
+    let docker = Docker::from_env()?;
+    match docker.get_json_blocking(&format!("/images/{}/json", escape(&output.name))) {
+        Ok(_) if !force => Err(ImageError::Exists(output.to_string())),
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Loads an image into the daemon.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn write(
+    image: &SourceImage,
+    layers: &[Selection<'_>],
+    output: &Reference,
+    options: &WriteOptions,
+) -> Result<Written, ImageError> {
+    use std::io::{Seek as _, SeekFrom};
+    check_output(output, options.force)?;
+    let mut file = temporary()?;
+    let tag = tagged(&output.name);
+    let shown = std::env::temp_dir();
+    let written = archive::write_to(image, layers, Some(&tag), &mut file, &shown)?;
+    file.seek(SeekFrom::Start(0)).map_err(ImageError::io("read", shown))?;
+    let answer = Docker::from_env()?.post_from_file("/images/load?quiet=1", file)?;
+    // One JSON document a line; a failure comes with status 200.
+    for line in answer.split(|&byte| byte == b'\n') {
+        let Ok(value) = serde_json::from_slice::<Value>(line) else { continue };
+        if let Some(error) = value.get("error").and_then(Value::as_str) {
+            return Err(ImageError::Load(error.to_owned()));
+        }
+    }
+    Ok(written)
+}
+
+/// The name with a tag, as archives carry it.
+fn tagged(name: &str) -> String {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains(':') { name.to_owned() } else { format!("{name}:latest") }
+}
+
+fn temporary() -> Result<File, ImageError> {
+    tempfile::tempfile()
+        .map_err(ImageError::io("create a temporary file in", Path::new(&std::env::temp_dir())))
+}
+
+/// Percent-encodes what a path segment may not hold; slashes belong to names.
+pub fn escape(name: &str) -> String {
+    name.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' | b'/' | b'@' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

@@ -1,0 +1,379 @@
+//! `oci:` and `oci-archive:`, the OCI image layout as a directory or a tar.
+//!
+//! ```text
+//! oci-layout            {"imageLayoutVersion": "1.0.0"}
+//! index.json            descriptors of manifests, tags as annotations
+//! blobs/sha256/HEX      manifests, configs, layers
+//! ```
+//!
+//! Source: OCI image specification, "image-layout.md".
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use flate2::{Compression, GzBuilder};
+use serde_json::{Value, json};
+
+use super::archive::{JSON_MAX, Members, open_file};
+use super::blob::{Blob, digest_of};
+use super::select::Selection;
+use super::sink::{
+    EMPTY_LAYER, Hashed, appear, append, beside, check_file, new_config, pad, write_layer,
+};
+use super::{ImageError, Layer, Reference, SourceImage, WriteOptions, Written, config};
+
+const TAG: &str = "org.opencontainers.image.ref.name";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Opens a layout directory.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn open_directory(reference: &Reference) -> Result<SourceImage, ImageError> {
+    let root = PathBuf::from(&reference.name);
+    if !root.join("index.json").is_file() {
+        return Err(ImageError::NotFound {
+            image: reference.to_string(),
+            hint: format!("; {} has no index.json", root.display()),
+        });
+    }
+    let get = |name: &str| {
+        let path = root.join(name);
+        let file = File::open(&path).map_err(|error| {
+            ImageError::damaged(reference.to_string(), format!("{}: {error}", path.display()))
+        })?;
+        Blob::whole(file).map_err(ImageError::io("read", path))
+    };
+    read(reference, &get)
+}
+
+/// Opens a layout in a tar.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn open_archive(reference: &Reference) -> Result<SourceImage, ImageError> {
+    let file = open_file(reference)?;
+    let blob = Blob::whole(file).map_err(ImageError::io("read", &reference.name))?;
+    let members = Members::index(&reference.to_string(), blob)?;
+    read(reference, &|name: &str| members.get(name))
+}
+
+type Get<'a> = dyn Fn(&str) -> Result<Blob, ImageError> + 'a;
+
+fn read(reference: &Reference, get: &Get<'_>) -> Result<SourceImage, ImageError> {
+    let image = reference.to_string();
+    let index = json_of(&image, "index.json", &get("index.json")?)?.1;
+    let manifests = index.get("manifests").and_then(Value::as_array);
+    let manifests = manifests.map(Vec::as_slice).unwrap_or_default();
+    let tag_of = |m: &Value| Some(m.get("annotations")?.get(TAG)?.as_str()?.to_owned());
+    let descriptor = match &reference.tag {
+        Some(tag) => manifests.iter().find(|m| tag_of(m).as_ref() == Some(tag)),
+        None if manifests.len() > 1 => {
+            return Err(ImageError::Unsupported {
+                image,
+                what: format!("a layout of {} images without a tag", manifests.len()),
+                next: "; name one, oci:DIR:TAG".into(),
+            });
+        }
+        None => manifests.first(),
+    };
+    let descriptor = descriptor.ok_or_else(|| {
+        let tags: Vec<_> = manifests.iter().filter_map(tag_of).collect();
+        ImageError::NotFound {
+            image: image.clone(),
+            hint: format!("; tags there are: {}", tags.join(", ")),
+        }
+    })?;
+    let (manifest_digest, mut manifest) = json_blob(&image, descriptor, get)?;
+    let mut manifest_digest = manifest_digest;
+    if let Some(platforms) = manifest.get("manifests").and_then(Value::as_array) {
+        // An index: the machine's own platform.
+        let ours = |m: &&Value| {
+            m.pointer("/platform/architecture").and_then(Value::as_str) == Some(architecture())
+                && m.pointer("/platform/os").and_then(Value::as_str) == Some("linux")
+        };
+        let chosen = platforms.iter().find(ours).cloned().ok_or_else(|| ImageError::NotFound {
+            image: image.clone(),
+            hint: format!("; the index has no linux/{} image", architecture()),
+        })?;
+        (manifest_digest, manifest) = json_blob(&image, &chosen, get)?;
+    }
+    let missing = |what: &str| ImageError::damaged(&image, format!("its manifest has no {what}"));
+    let config_descriptor = manifest.get("config").ok_or_else(|| missing("config"))?;
+    let id = digest_in(&image, config_descriptor)?;
+    let config = checked(&image, "its config", &id, &get(&blob_path(&id))?)?;
+    let diff_ids = config::diff_ids(&image, &config)?;
+    let descriptors = manifest.get("layers").and_then(Value::as_array);
+    let descriptors = descriptors.ok_or_else(|| missing("layers"))?;
+    if descriptors.len() != diff_ids.len() {
+        let why = format!("{} layers, but its config names {}", descriptors.len(), diff_ids.len());
+        return Err(ImageError::damaged(image, why));
+    }
+    let mut layers = Vec::new();
+    for (descriptor, diff_id) in descriptors.iter().zip(&diff_ids) {
+        let digest = digest_in(&image, descriptor)?;
+        layers.push(Layer::from_blob(&image, diff_id, get(&blob_path(&digest))?)?);
+    }
+    Ok(SourceImage {
+        reference: image,
+        id,
+        manifest_digest: Some(manifest_digest),
+        config,
+        diff_ids,
+        layers,
+    })
+}
+
+/// GOARCH name of the machine.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn digest_in(image: &str, descriptor: &Value) -> Result<String, ImageError> {
+    let digest = descriptor.get("digest").and_then(Value::as_str).unwrap_or_default();
+    let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(ImageError::damaged(image, format!("digest {digest:?} is not a SHA-256")));
+    }
+    Ok(digest.to_owned())
+}
+
+fn blob_path(digest: &str) -> String {
+    format!("blobs/{}", digest.replace(':', "/"))
+}
+
+fn checked(image: &str, what: &str, digest: &str, blob: &Blob) -> Result<Vec<u8>, ImageError> {
+    let bytes =
+        blob.read_all(JSON_MAX).map_err(|e| ImageError::damaged(image, format!("{what}: {e}")))?;
+    let found = digest_of(&bytes);
+    if found != digest {
+        return Err(ImageError::DigestMismatch {
+            image: image.into(),
+            what: what.into(),
+            expected: digest.into(),
+            found,
+        });
+    }
+    Ok(bytes)
+}
+
+fn json_of(image: &str, name: &str, blob: &Blob) -> Result<(Vec<u8>, Value), ImageError> {
+    let damaged = |why: String| ImageError::damaged(image, format!("{name}: {why}"));
+    let bytes = blob.read_all(JSON_MAX).map_err(|e| damaged(e.to_string()))?;
+    let value = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
+    Ok((bytes, value))
+}
+
+fn json_blob(
+    image: &str,
+    descriptor: &Value,
+    get: &Get<'_>,
+) -> Result<(String, Value), ImageError> {
+    let digest = digest_in(image, descriptor)?;
+    let bytes = checked(image, "its manifest", &digest, &get(&blob_path(&digest))?)?;
+    let value = serde_json::from_slice(&bytes)
+        .map_err(|error| ImageError::damaged(image, format!("its manifest: {error}")))?;
+    Ok((digest, value))
+}
+
+/// Fails if the tag is taken in a layout that exists.
+///
+/// # Errors
+/// [`ImageError::Exists`].
+pub fn check_output(output: &Reference, force: bool) -> Result<(), ImageError> {
+    let root = Path::new(&output.name);
+    if force || !root.exists() {
+        return Ok(());
+    }
+    let Ok(text) = fs::read(root.join("index.json")) else {
+        // A directory that is no layout: never written into, unless empty.
+        let empty = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none());
+        return if empty { Ok(()) } else { Err(ImageError::Exists(output.to_string())) };
+    };
+    let index: Value = serde_json::from_slice(&text)
+        .map_err(|error| ImageError::damaged(output.to_string(), format!("index.json: {error}")))?;
+    let taken = index.get("manifests").and_then(Value::as_array).into_iter().flatten().any(|m| {
+        let tag = m.get("annotations").and_then(|a| a.get(TAG)).and_then(Value::as_str);
+        tag == output.tag.as_deref()
+    });
+    if taken { Err(ImageError::Exists(output.to_string())) } else { Ok(()) }
+}
+
+/// Writes into a layout directory, made if need be. The index is replaced
+/// last, so that a reader sees the old image or the new one.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn write_directory(
+    image: &SourceImage,
+    layers: &[Selection<'_>],
+    output: &Reference,
+    options: &WriteOptions,
+) -> Result<Written, ImageError> {
+    check_output(output, options.force)?;
+    let root = Path::new(&output.name);
+    let fresh = !root.join("index.json").exists();
+    let made = if root.exists() { None } else { Some(root) };
+    let result = write_blobs(image, layers, output, options, root);
+    if result.is_err() && fresh {
+        // Nothing was there before; nothing half-written stays.
+        let _ = fs::remove_dir_all(root.join("blobs"));
+        let _ = fs::remove_file(root.join("oci-layout"));
+        if let Some(root) = made {
+            let _ = fs::remove_dir_all(root);
+        }
+    }
+    result
+}
+
+fn write_blobs(
+    image: &SourceImage,
+    layers: &[Selection<'_>],
+    output: &Reference,
+    options: &WriteOptions,
+    root: &Path,
+) -> Result<Written, ImageError> {
+    let blobs = root.join("blobs/sha256");
+    fs::create_dir_all(&blobs).map_err(ImageError::io("create", &blobs))?;
+    let (mut descriptors, mut diff_ids, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for layer in layers {
+        let file = beside(&blobs.join("layer"))?;
+        let compressed = Hashed::new(BufWriter::with_capacity(1 << 18, file));
+        // Level 6 and no time stamp: the same bytes on every machine.
+        let gzip = GzBuilder::new().write(compressed, Compression::new(6));
+        let mut plain = Hashed::new(gzip);
+        write_layer(layer, &mut plain, &blobs)?;
+        bytes += plain.bytes;
+        let (diff_id, gzip) = plain.finish();
+        descriptors.push(finish_layer(gzip, &blobs)?);
+        diff_ids.push(diff_id);
+    }
+    if layers.is_empty() {
+        let file = beside(&blobs.join("layer"))?;
+        let mut gzip = GzBuilder::new()
+            .write(Hashed::new(BufWriter::with_capacity(4096, file)), Compression::new(6));
+        gzip.write_all(&EMPTY_LAYER).map_err(ImageError::io("write", &blobs))?;
+        descriptors.push(finish_layer(gzip, &blobs)?);
+        diff_ids.push(digest_of(&EMPTY_LAYER));
+    }
+    let (config, id) = new_config(image, layers, &diff_ids)?;
+    put(&blobs, &config)?;
+    let mut manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": id,
+            "size": config.len(),
+        },
+        "layers": descriptors,
+    });
+    if !options.annotations.is_empty() {
+        manifest["annotations"] = json!(options.annotations);
+    }
+    let manifest = manifest.to_string().into_bytes();
+    let digest = put(&blobs, &manifest)?;
+    replace(&root.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+
+    let index_path = root.join("index.json");
+    let mut index: Value = fs::read(&index_path)
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_else(|| json!({"schemaVersion": 2, "manifests": []}));
+    let mut descriptor = json!({"mediaType": MANIFEST, "digest": digest, "size": manifest.len()});
+    if let Some(tag) = &output.tag {
+        descriptor["annotations"] = json!({ TAG: tag });
+    }
+    if let Some(manifests) = index.get_mut("manifests").and_then(Value::as_array_mut) {
+        manifests.retain(|m| {
+            m.get("annotations").and_then(|a| a.get(TAG)).and_then(Value::as_str)
+                != output.tag.as_deref()
+        });
+        manifests.push(descriptor);
+    }
+    replace(&index_path, index.to_string().as_bytes())?;
+    Ok(Written { id, bytes, layers: diff_ids.len() })
+}
+
+type Gzip = flate2::write::GzEncoder<Hashed<BufWriter<tempfile::NamedTempFile>>>;
+
+/// Ends a compressed layer, names it by its digest, describes it.
+fn finish_layer(gzip: Gzip, blobs: &Path) -> Result<Value, ImageError> {
+    let compressed = gzip.finish().map_err(ImageError::io("write", blobs))?;
+    let size = compressed.bytes;
+    let (digest, buffer) = compressed.finish();
+    let file =
+        buffer.into_inner().map_err(|error| ImageError::io("write", blobs)(error.into_error()))?;
+    appear(file, &blobs.join(digest.trim_start_matches("sha256:")))?;
+    Ok(json!({
+        "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+        "digest": digest,
+        "size": size,
+    }))
+}
+
+/// Stores a small blob and returns its digest.
+fn put(blobs: &Path, bytes: &[u8]) -> Result<String, ImageError> {
+    let digest = digest_of(bytes);
+    replace(&blobs.join(digest.trim_start_matches("sha256:")), bytes)?;
+    Ok(digest)
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+    let mut file = beside(path)?;
+    file.write_all(bytes).map_err(ImageError::io("write", path))?;
+    appear(file, path)
+}
+
+/// Writes a layout and packs it into a tar.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn write_archive(
+    image: &SourceImage,
+    layers: &[Selection<'_>],
+    output: &Reference,
+    options: &WriteOptions,
+) -> Result<Written, ImageError> {
+    check_file(output, options.force)?;
+    let path = Path::new(&output.name);
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let staging = tempfile::Builder::new()
+        .prefix(".profiler-")
+        .tempdir_in(directory)
+        .map_err(ImageError::io("write", path))?;
+    let written = write_blobs(image, layers, output, options, staging.path())?;
+    let mut file = beside(path)?;
+    pack(staging.path(), file.as_file_mut()).map_err(ImageError::io("write", path))?;
+    appear(file, path)?;
+    Ok(written)
+}
+
+/// Packs a layout in an order that is always the same.
+fn pack(root: &Path, file: &mut File) -> std::io::Result<()> {
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    append(&mut writer, "blobs/", 0, true)?;
+    append(&mut writer, "blobs/sha256/", 0, true)?;
+    let mut names: Vec<_> = fs::read_dir(root.join("blobs/sha256"))?
+        .map(|entry| Ok(format!("blobs/sha256/{}", entry?.file_name().to_string_lossy())))
+        .collect::<std::io::Result<_>>()?;
+    names.sort();
+    names.extend(["index.json".into(), "oci-layout".into()]);
+    for name in names {
+        let mut source = File::open(root.join(&name))?;
+        let len = source.metadata()?.len();
+        append(&mut writer, &name, len, false)?;
+        std::io::copy(&mut source, &mut writer)?;
+        pad(&mut writer, len)?;
+    }
+    writer.write_all(&EMPTY_LAYER)?;
+    writer.flush()
+}
