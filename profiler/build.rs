@@ -32,9 +32,7 @@ fn build() -> Result<(), String> {
     {
         println!("cargo::rerun-if-changed={}", watched.display());
     }
-    for watched in ["PROFILER_EBPF_RUSTC", "PATH"] {
-        println!("cargo::rerun-if-env-changed={watched}");
-    }
+    println!("cargo::rerun-if-env-changed=PROFILER_EBPF_RUSTC");
 
     let out = PathBuf::from(variable("OUT_DIR")?);
     let target = match variable("CARGO_CFG_TARGET_ENDIAN")?.as_str() {
@@ -55,8 +53,9 @@ fn build() -> Result<(), String> {
         .arg(&target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(&linker)?);
 
-    let status =
-        cargo.status().map_err(|error| format!("cannot start {:?}: {error}", cargo.get_program()))?;
+    let status = cargo
+        .status()
+        .map_err(|error| format!("cannot start {:?}: {error}", cargo.get_program()))?;
     if !status.success() {
         return Err(format!(
             "profiler-ebpf did not compile for {target} ({status}); the compiler's messages are \
