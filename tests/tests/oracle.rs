@@ -107,3 +107,15 @@ fn a_shell_script_with_pipes_and_subshells() {
         |gated| assert_eq!(gated.container.wait(), 0),
     );
 }
+
+#[test]
+fn the_observer_itself_sees_opens_and_executions() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = Image { name: images::base(), temporary: false };
+    let gated = Gated::start(&image, directory.path(), &[], &["cat", "/etc/os-release"]);
+    assert_eq!(gated.container.wait(), 0);
+    let seen = gated.finish();
+    for path in ["/usr/bin/cat", "/usr/lib/os-release"] {
+        assert!(seen.contains(path), "{seen:#?}");
+    }
+}
