@@ -7,6 +7,7 @@
 //! The library never prints and knows nothing of the command line.
 
 pub mod capture;
+pub mod collect;
 pub mod container;
 pub mod doctor;
 pub mod export;
@@ -14,3 +15,4 @@ pub mod image;
 pub mod minimize;
 pub mod profile;
 pub mod report;
+pub mod session;

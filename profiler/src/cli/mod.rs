@@ -7,6 +7,7 @@
 mod doctor;
 mod export;
 mod minimize;
+mod output;
 mod record;
 mod run;
 

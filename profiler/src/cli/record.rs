@@ -1,12 +1,114 @@
-//! `profiler record`.
+//! `profiler record`: watch containers that already run.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use profiler::collect::ContainerKey;
+use profiler::container::{Registry, snapshot};
+use profiler::session::{Filter, Session};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::output;
+use super::run::{Buffers, empty_run};
 
 /// Arguments of `profiler record`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Name or ID of a running container (repeat for more).
+    #[arg(long, required = true, value_name = "NAME|ID", num_args = 1..)]
+    container: Vec<String>,
+    /// Stop after this time, e.g. 30s, 10m, 2h; without it, on Ctrl-C.
+    #[arg(long, value_name = "D", value_parser = duration)]
+    duration: Option<Duration>,
+    /// Where the profile goes: a file for one image, a directory for several.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace profiles that exist.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    buffers: Buffers,
+}
+
+/// A number of seconds, or a number with s, m or h.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("{text} is no duration, use e.g. 90s"))?;
+    let seconds = match unit {
+        "s" => Some(number),
+        "m" => number.checked_mul(60),
+        "h" => number.checked_mul(3600),
+        _ => return Err(format!("unit {unit} is unknown, use s, m or h")),
+    };
+    seconds.map(Duration::from_secs).ok_or_else(|| format!("{text} is too long"))
+}
 
 /// Runs the verb.
-pub fn run(_args: Args, _quiet: bool) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not there yet")
+pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(watch(args, quiet))
+}
+
+async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let destination = output::Destination::check(args.output.as_deref(), args.force)?;
+    let registry = Registry::start().await?;
+    let mut targets = Vec::new();
+    for name in &args.container {
+        let (engine, info) = registry.find(name).await?;
+        targets.push((ContainerKey { engine, id: info.id.clone() }, info));
+    }
+    registry.shutdown().await;
+
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let keys = targets.iter().map(|(key, _)| key.clone()).collect();
+    let mut session = Session::start(Filter::Only(keys), args.buffers.options()).await?;
+    // After attaching: what is opened between a snapshot before and the
+    // attachment would be seen by neither.
+    for (key, info) in &targets {
+        session.add_snapshot(info, key, snapshot::of(info.pid.unwrap_or(0)));
+    }
+    if !quiet {
+        eprintln!("profiler: recording {}", args.container.join(", "));
+    }
+    let end = async {
+        match args.duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(end);
+    let mut interrupted = false;
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            pumped = session.pump() => pumped?,
+            // Without a duration this is how a recording ends.
+            _ = interrupt.recv() => { interrupted = args.duration.is_some(); break }
+            _ = terminate.recv() => { interrupted = args.duration.is_some(); break }
+        }
+    }
+    for (key, info) in &targets {
+        session.add_snapshot(info, key, snapshot::of(info.pid.unwrap_or(0)));
+    }
+    let outcome = session.finish(profiler::profile::Run { interrupted, ..empty_run() }).await?;
+    output::store(&outcome, &destination, quiet)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+        assert!(duration("1d").is_err() && duration("x").is_err() && duration("").is_err());
+    }
 }

@@ -1,12 +1,143 @@
-//! `profiler run`.
+//! `profiler run`: watch the containers a command starts.
 
-use std::process::ExitCode;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{ExitCode, ExitStatus};
+
+use anyhow::Context as _;
+use profiler::capture::Options;
+use profiler::profile::Run;
+use profiler::session::{Filter, Session};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::output;
 
 /// Arguments of `profiler run`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Watch containers of this image only (reference or ID; repeat for more).
+    #[arg(long, value_name = "REF")]
+    image: Vec<String>,
+    /// Where the profile goes: a file for one image, a directory for several.
+    /// Without it each image's profile is written to NAME.profile.json here.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace profiles that exist.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    buffers: Buffers,
+    /// The command to run, with its arguments.
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Sizes of what the kernel side keeps.
+#[derive(Debug, clap::Args)]
+pub struct Buffers {
+    /// Ring buffer size in KiB, rounded up to a power of two.
+    #[arg(long, value_name = "KIB", default_value_t = 8192)]
+    ring_size: u32,
+    /// Names told apart in the kernel before touches are reported again.
+    #[arg(long, value_name = "N", default_value_t = 1 << 19)]
+    table_entries: u32,
+}
+
+impl Buffers {
+    /// As the library takes them.
+    pub fn options(&self) -> Options {
+        let page = 4096;
+        let bytes = self.ring_size.clamp(1, 1 << 20).saturating_mul(1024);
+        Options {
+            ring_bytes: bytes.max(page).checked_next_power_of_two().unwrap_or(1 << 30),
+            table_entries: self.table_entries.max(1),
+        }
+    }
+}
 
 /// Runs the verb.
-pub fn run(_args: Args, _quiet: bool) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not there yet")
+pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(watch(args, quiet))
+}
+
+async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let destination = output::Destination::check(args.output.as_deref(), args.force)?;
+    // Before the command starts, so that a signal in between is not lost.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let filter = Filter::Started { images: args.image };
+    let mut session = Session::start(filter, args.buffers.options()).await?;
+
+    let mut child = Command::new(&args.command[0])
+        .args(&args.command[1..])
+        .spawn()
+        .with_context(|| format!("cannot start {}; check the command after --", args.command[0]))?;
+    let mut interrupted = false;
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status?,
+            pumped = session.pump() => pumped?,
+            _ = interrupt.recv() => {
+                interrupted = true;
+                forward(&child, libc::SIGINT);
+            }
+            _ = terminate.recv() => {
+                interrupted = true;
+                forward(&child, libc::SIGTERM);
+            }
+        }
+    };
+    let code = exit_status(status);
+    let outcome = session
+        .finish(Run {
+            command: args.command,
+            exit_status: (!interrupted).then_some(code),
+            interrupted,
+            ..empty_run()
+        })
+        .await?;
+    output::store(&outcome, &destination, quiet)?;
+    Ok(ExitCode::from(code as u8))
+}
+
+/// A run that nothing is known of yet.
+pub fn empty_run() -> Run {
+    Run {
+        command: Vec::new(),
+        exit_status: None,
+        started: String::new(),
+        ended: String::new(),
+        kernel: String::new(),
+        tier: String::new(),
+        interrupted: false,
+        lost: Default::default(),
+        containers: BTreeSet::new(),
+        mounts: BTreeSet::new(),
+    }
+}
+
+/// Passes a signal on, unless the terminal already did: it signals the whole
+/// foreground process group, and a second Ctrl-C makes many programs give up
+/// their clean-up.
+fn forward(child: &Child, signal: i32) {
+    // SAFETY: plain system calls on descriptor 0 and process numbers; the
+    // child has not been waited for, so its number is still its own.
+    unsafe {
+        let from_terminal =
+            signal == libc::SIGINT && libc::isatty(0) == 1 && libc::tcgetpgrp(0) == libc::getpgrp();
+        if let Some(pid) = child.id()
+            && !from_terminal
+        {
+            libc::kill(pid as i32, signal);
+        }
+    }
+}
+
+/// The status as a shell tells it: 128 and the signal's number for a killed
+/// command.
+fn exit_status(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }

@@ -1,0 +1,101 @@
+//! Maps, and the read-only globals user space fills before loading.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
+use profiler_ebpf::{Key, Offsets, SYSCALLS, Settings, SyscallTable, counter};
+
+/// Names longer than this cannot be passed to the kernel.
+pub const NAME_MAX: usize = 4096;
+/// Where the next path component may start at the latest.
+pub const FILL_MAX: usize = 12 * 1024;
+/// A record under construction. Larger than `FILL_MAX` by more than a
+/// component, a power of two so that offsets can be masked.
+pub const SCRATCH: usize = 16 * 1024;
+
+/// Names that were reported.
+#[map]
+pub static SEEN: HashMap<Key, u8> = HashMap::with_max_entries(1 << 19, 0);
+
+/// Control groups that were reported.
+#[map]
+pub static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(1 << 14, 0);
+
+/// Records on their way to user space.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// See [`counter`].
+#[map]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
+
+/// Where records are put together: the stack has 512 bytes.
+#[map]
+pub static BUFFER: PerCpuArray<[u8; SCRATCH]> = PerCpuArray::with_max_entries(1, 0);
+
+/// The same for control group records, which are made in between.
+#[map]
+pub static CGROUP_BUFFER: PerCpuArray<[u8; SCRATCH]> = PerCpuArray::with_max_entries(1, 0);
+
+/// Field offsets. Read through [`offset!`], so that the verifier sees
+/// constants and the compiler does not.
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets {
+    regs_nr: 0,
+    regs_arg: [0; 6],
+    regs_ip: 0,
+    task_files: 0,
+    task_fs: 0,
+    task_nsproxy: 0,
+    task_cgroups: 0,
+    task_mm: 0,
+    mm_exe_file: 0,
+    nsproxy_mnt_ns: 0,
+    mnt_ns_inum: 0,
+    files_fdt: 0,
+    fdt_max_fds: 0,
+    fdt_fd: 0,
+    fs_root_dentry: 0,
+    fs_root_mnt: 0,
+    fs_pwd_dentry: 0,
+    vfsmount_sb: 0,
+    file_inode: 0,
+    file_dentry: 0,
+    file_mode: 0,
+    inode_sb: 0,
+    inode_ino: 0,
+    inode_mode: 0,
+    sb_dev: 0,
+    sb_root: 0,
+    dentry_parent: 0,
+    dentry_name: 0,
+    dentry_inode: 0,
+    dentry_sb: 0,
+    dentry_pprev: 0,
+    cset_dfl_cgrp: 0,
+    cgroup_kn: 0,
+    kn_id: 0,
+    kn_name: 0,
+    kn_parent: 0,
+    bprm_file: 0,
+    bprm_filename: 0,
+    bprm_interp: 0,
+    vma_file: 0,
+};
+
+/// See [`Settings`].
+#[unsafe(no_mangle)]
+pub static SETTINGS: Settings = Settings { host_mnt_ns: 0, host_dev: 0 };
+
+/// What each system call names.
+#[unsafe(no_mangle)]
+pub static SYSCALL_TABLE: SyscallTable = [[0; 2]; SYSCALLS];
+
+/// Adds one to a counter.
+#[inline(always)]
+pub fn count(index: u32) {
+    if let Some(slot) = COUNTERS.get_ptr_mut(index) {
+        // SAFETY: the slot is this CPU's, and programs on a CPU do not
+        // overlap in an increment that user space could notice.
+        unsafe { *slot += 1 };
+    }
+}

@@ -1,0 +1,265 @@
+//! Loading and attaching the eBPF programs, and reading what they send.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsRawFd as _;
+
+use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::programs::{BtfTracePoint, Program, ProgramError};
+use aya::{Ebpf, EbpfLoader};
+use profiler_ebpf::{Offsets, SYSCALLS, Settings, counter};
+use tokio::io::unix::AsyncFd;
+
+use super::btf::{Btf, BtfError};
+use super::event::{Event, decode};
+use super::{offsets, syscalls};
+use crate::profile::Lost;
+
+/// Why capturing could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The kernel offers no description of its types.
+    #[error(
+        "cannot read the kernel's BTF at {path}: {source}; profiling needs a kernel built with CONFIG_DEBUG_INFO_BTF, see `profiler doctor`"
+    )]
+    NoBtf {
+        /// Where it was looked for.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The description could not be used.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// Not privileged enough.
+    #[error(
+        "no permission to load eBPF programs; run as root or with CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE, see `profiler doctor`"
+    )]
+    Permission,
+    /// The kernel refused the programs.
+    #[error("the kernel refused the eBPF programs: {0}; see `profiler doctor`")]
+    Refused(String),
+    /// Something under /proc was unreadable.
+    #[error(
+        "cannot read {path}: {source}; mount /proc, and share the host's PID namespace if this is a container"
+    )]
+    Proc {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// Sizes of what the kernel side keeps.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Bytes of the ring buffer, a power of two and whole pages.
+    pub ring_bytes: u32,
+    /// Names that can be told apart before touches are reported again.
+    pub table_entries: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { ring_bytes: 8 << 20, table_entries: 1 << 19 }
+    }
+}
+
+/// Attached programs; dropping detaches them.
+pub struct Probe {
+    ebpf: Ebpf,
+    ring: AsyncFd<RingBuf<MapData>>,
+    counters: PerCpuArray<MapData, u64>,
+    undecodable: u64,
+}
+
+/// Lets aya hand the tables over as bytes.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Plain<T: Copy>(T);
+
+// SAFETY: `repr(C)` structures of u32 without padding.
+unsafe impl aya::Pod for Plain<Offsets> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<Settings> {}
+// SAFETY: an array of u32.
+unsafe impl aya::Pod for Plain<[[u32; 2]; SYSCALLS]> {}
+
+const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+
+impl Probe {
+    /// Loads and attaches; on return every touch from now on is recorded.
+    ///
+    /// Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`CaptureError`].
+    pub fn attach(options: Options) -> Result<Self, CaptureError> {
+        let data = fs::read(BTF_PATH)
+            .map_err(|source| CaptureError::NoBtf { path: BTF_PATH.into(), source })?;
+        let offsets = Plain(offsets::from_btf(&Btf::parse(data)?)?);
+        let settings = Plain(host()?);
+        let table = Plain(*syscalls::table());
+        let mut ebpf = EbpfLoader::new()
+            .override_global("OFFSETS", &offsets, true)
+            .override_global("SETTINGS", &settings, true)
+            .override_global("SYSCALL_TABLE", &table, true)
+            .map_max_entries("EVENTS", options.ring_bytes)
+            .map_max_entries("SEEN", options.table_entries)
+            .load(OBJECT)
+            .map_err(|error| refused(&error))?;
+        let btf = aya::Btf::from_sys_fs().map_err(|error| refused(&error))?;
+        // Exec first: a process that opens must have been executed.
+        load(&mut ebpf, "process_exec", "sched_process_exec", &btf)
+            .map_err(|error| refused(&error))?;
+        load(&mut ebpf, "sys_exit", "sys_exit", &btf).map_err(|error| refused(&error))?;
+        let ring = ebpf.take_map("EVENTS").expect("the object has this map");
+        let ring = RingBuf::try_from(ring).map_err(|error| refused(&error))?;
+        // SAFETY: the ring owns its descriptor, keeps it open until it is
+        // dropped, and answers with the same one each time.
+        let ring = unsafe { AsyncFd::register(ring) }.map_err(|error| refused(&error))?;
+        let counters = ebpf.take_map("COUNTERS").expect("the object has this map");
+        let counters = PerCpuArray::try_from(counters).map_err(|error| refused(&error))?;
+        Ok(Self { ebpf, ring, counters, undecodable: 0 })
+    }
+
+    /// Name of the hook tier in use.
+    pub fn tier(&self) -> &'static str {
+        "tracepoint"
+    }
+
+    /// Waits for records and hands each to `sink`; returns when all that were
+    /// there have been read.
+    ///
+    /// # Errors
+    /// When the ring buffer cannot be polled.
+    pub async fn next(&mut self, sink: &mut impl FnMut(Event)) -> io::Result<()> {
+        let mut guard = self.ring.readable_mut().await?;
+        self.undecodable += drain(guard.get_inner_mut(), sink);
+        // Only now: a record that came during the drain wakes us again.
+        guard.clear_ready();
+        Ok(())
+    }
+
+    /// Reads what is there without waiting.
+    pub fn drain(&mut self, sink: &mut impl FnMut(Event)) {
+        self.undecodable += drain(self.ring.get_mut(), sink);
+    }
+
+    /// Stops the programs. What they sent before can still be drained.
+    pub fn detach(&mut self) {
+        for (_, program) in self.ebpf.programs_mut() {
+            if let Program::BtfTracePoint(program) = program {
+                // Unloading drops the links; one that was never loaded says
+                // so, which does not matter.
+                let _ = program.unload();
+            }
+        }
+    }
+
+    /// What was lost so far; ask before [`detach`](Self::detach), after which
+    /// the programs' own statistics are gone.
+    pub fn lost(&self) -> Lost {
+        let sum =
+            |index| self.counters.get(&index, 0).map_or(0, |values| values.iter().sum::<u64>());
+        Lost {
+            ring_full: sum(counter::RING_FULL),
+            path_too_deep: sum(counter::CUT),
+            missed_runs: self.missed_runs(),
+            unattributed: 0,
+            unreadable: self.undecodable + sum(counter::UNREADABLE),
+            table_full: sum(counter::TABLE_FULL),
+        }
+    }
+
+    /// Program runs the kernel skipped to avoid recursion.
+    fn missed_runs(&self) -> u64 {
+        self.ebpf
+            .programs()
+            .filter_map(|(_, program)| program.fd().ok())
+            .filter_map(|fd| {
+                use std::os::fd::AsFd as _;
+                let info = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+                let text = fs::read_to_string(info).ok()?;
+                let line = text.lines().find_map(|l| l.strip_prefix("recursion_misses:"))?;
+                line.trim().parse::<u64>().ok()
+            })
+            .sum()
+    }
+}
+
+fn drain(ring: &mut RingBuf<MapData>, sink: &mut impl FnMut(Event)) -> u64 {
+    let mut undecodable = 0;
+    while let Some(record) = ring.next() {
+        match decode(&record) {
+            Some(event) => sink(event),
+            None => undecodable += 1,
+        }
+    }
+    undecodable
+}
+
+/// The object that the build script compiled.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/profiler-ebpf"));
+
+fn load(ebpf: &mut Ebpf, name: &str, hook: &str, btf: &aya::Btf) -> Result<(), ProgramError> {
+    let program: &mut BtfTracePoint =
+        ebpf.program_mut(name).expect("the object has this program").try_into()?;
+    program.load(hook, btf)?;
+    program.attach()?;
+    Ok(())
+}
+
+/// Sorts refusals out: most are missing privileges.
+fn refused(error: &(dyn std::error::Error + 'static)) -> CaptureError {
+    let mut cause = Some(error);
+    let mut text = String::new();
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && io.kind() == io::ErrorKind::PermissionDenied
+        {
+            return CaptureError::Permission;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    CaptureError::Refused(text)
+}
+
+/// What marks the host: mount namespace and root filesystem of process 1, or
+/// of this process where a security policy hides process 1.
+fn host() -> Result<Settings, CaptureError> {
+    host_of("1").or_else(|_| host_of("self"))
+}
+
+fn host_of(process: &str) -> Result<Settings, CaptureError> {
+    let failed = |path: &str| {
+        let path = path.to_owned();
+        move |source| CaptureError::Proc { path, source }
+    };
+    let link = format!("/proc/{process}/ns/mnt");
+    let target = fs::read_link(&link).map_err(failed(&link))?;
+    // "mnt:[4026531841]"
+    let digits: String = target.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+    let mounts = format!("/proc/{process}/mountinfo");
+    let text = fs::read_to_string(&mounts).map_err(failed(&mounts))?;
+    // The last mount on "/" is the one seen. Device numbers come from here
+    // and not from stat(2), which btrfs answers with another.
+    let device = text
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ');
+            let device = fields.nth(2)?;
+            (fields.nth(1)? == "/").then_some(device)
+        })
+        .next_back()
+        .and_then(|device| {
+            let (major, minor) = device.split_once(':')?;
+            Some(major.parse::<u32>().ok()? << 20 | minor.parse::<u32>().ok()?)
+        });
+    Ok(Settings { host_mnt_ns: digits.parse().unwrap_or(0), host_dev: device.unwrap_or(0) })
+}

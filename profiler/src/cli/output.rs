@@ -1,0 +1,149 @@
+//! Where profiles are written, and the words about them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use profiler::profile::{self, Profile};
+use profiler::session::{Outcome, describe};
+
+/// Where `-o` points, checked before anything runs.
+#[derive(Debug)]
+pub enum Destination {
+    /// One file, or a directory of that name if there are several images.
+    Path(PathBuf, bool),
+    /// Into this directory, one file an image.
+    Directory(PathBuf, bool),
+}
+
+impl Destination {
+    /// Looks at what is there.
+    ///
+    /// # Errors
+    /// When the file exists and may not be replaced, or its directory cannot
+    /// be written.
+    pub fn check(output: Option<&Path>, force: bool) -> anyhow::Result<Self> {
+        let Some(path) = output else { return Ok(Self::Directory(".".into(), force)) };
+        if path.is_dir() {
+            return Ok(Self::Directory(path.into(), force));
+        }
+        if path.exists() && !force {
+            anyhow::bail!(
+                "profile {} exists; choose another name with -o, or --force to replace it",
+                path.display()
+            );
+        }
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        // Tried now: after an hour of tests is too late.
+        tempfile::tempfile_in(parent).with_context(|| {
+            format!("cannot write into {}; choose another place with -o", parent.display())
+        })?;
+        Ok(Self::Path(path.into(), force))
+    }
+}
+
+/// Writes the profiles and says where.
+///
+/// # Errors
+/// When a file cannot be written; those before it stay.
+pub fn store(outcome: &Outcome, destination: &Destination, quiet: bool) -> anyhow::Result<()> {
+    for key in &outcome.unattributed {
+        log::warn!(
+            "cannot tell the image of {}; its touches are counted as unattributed",
+            describe(key)
+        );
+    }
+    if outcome.profiles.is_empty() {
+        if !quiet {
+            eprintln!(
+                "profiler: no container of a watched image ran; nothing to write (see `profiler doctor`)"
+            );
+        }
+        return Ok(());
+    }
+    let (directory, force) = match destination {
+        Destination::Path(path, _) if outcome.profiles.len() == 1 => {
+            profile::save(&outcome.profiles[0], path)?;
+            tell(&outcome.profiles[0], path, quiet);
+            return Ok(());
+        }
+        Destination::Path(path, force) => {
+            if path.is_file() {
+                // Forced over a file, but several images need a directory.
+                std::fs::remove_file(path)
+                    .with_context(|| format!("cannot replace {}", path.display()))?;
+            }
+            std::fs::create_dir(path).with_context(|| {
+                format!("cannot create directory {} for several profiles", path.display())
+            })?;
+            (path, *force)
+        }
+        Destination::Directory(path, force) => (path, *force),
+    };
+    let mut taken = BTreeSet::new();
+    for profile in &outcome.profiles {
+        let mut name = file_name(&profile.image.reference);
+        if !taken.insert(name.clone()) {
+            // Two images under one tag: built again during the run.
+            let id = profile.image.id.trim_start_matches("sha256:");
+            name = format!("{name}-{}", &id[..id.len().min(12)]);
+            taken.insert(name.clone());
+        }
+        let path = directory.join(format!("{name}.profile.json"));
+        if path.exists() && !force {
+            anyhow::bail!(
+                "profile {} exists; choose another place with -o, or --force to replace it",
+                path.display()
+            );
+        }
+        profile::save(profile, &path)?;
+        tell(profile, &path, quiet);
+    }
+    Ok(())
+}
+
+/// One line a profile.
+fn tell(profile: &Profile, path: &Path, quiet: bool) {
+    if quiet {
+        return;
+    }
+    let lost: u64 = profile.runs.iter().map(|run| run.lost.total()).sum();
+    let containers: usize = profile.runs.iter().map(|run| run.containers.len()).sum();
+    eprintln!(
+        "profiler: {}: {} files in {} container{}, {} events lost -> {}",
+        profile.image.reference,
+        profile.paths.len(),
+        containers,
+        if containers == 1 { "" } else { "s" },
+        lost,
+        path.display()
+    );
+    for reason in profile.incomplete() {
+        log::warn!("profile {} is incomplete: {reason}", path.display());
+    }
+}
+
+/// A file name from an image reference.
+fn file_name(reference: &str) -> String {
+    let name: String = reference
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .collect();
+    let name = name.trim_start_matches('.');
+    if name.is_empty() { "image".into() } else { name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_become_file_names() {
+        assert_eq!(file_name("a/b:1.2"), "a_b_1.2");
+        assert_eq!(file_name("../x"), "_x");
+        assert_eq!(file_name(""), "image");
+    }
+}
