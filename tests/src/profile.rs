@@ -49,14 +49,14 @@ impl Profile {
         kinds.into_iter().flatten().filter_map(|kind| Some(kind.as_str()?.to_owned())).collect()
     }
 
-    /// Events lost, all runs and causes together; a full table of known names
-    /// loses nothing.
+    /// Causes by which events were lost, with their counts; a full table of
+    /// known names loses nothing.
     #[track_caller]
-    pub fn lost(&self) -> u64 {
-        let lost = self.runs().iter().map(|run| run["lost"].as_object().expect("losses"));
-        lost.flatten()
-            .filter(|(cause, _)| *cause != "table_full")
-            .filter_map(|(_, n)| n.as_u64())
-            .sum()
+    pub fn lost(&self) -> Vec<(String, u64)> {
+        let lost = self.runs().iter().flat_map(|run| run["lost"].as_object().expect("losses"));
+        lost.filter(|(cause, _)| *cause != "table_full")
+            .filter_map(|(cause, count)| Some((cause.clone(), count.as_u64()?)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
     }
 }

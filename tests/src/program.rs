@@ -78,7 +78,7 @@ pub fn profile_of(directory: &Path, image: &Image, script: &[&str]) -> Profile {
     let file = profile_file(directory);
     Outcome::of(profiler(["run", "-o"]).arg(&file).arg("--").args(script)).succeeded();
     let profile = Profile::read(&file);
-    assert_eq!(profile.lost(), 0, "events were lost");
+    assert_eq!(profile.lost(), [], "events were lost");
     assert!(
         profile.image().contains(&image.name),
         "profile of {}, not of {}",

@@ -19,7 +19,8 @@ impl Watch {
     /// Starts it; returns when it is attached.
     #[track_caller]
     pub fn start(directory: &Path) -> Self {
-        for name in ["attached", "through"] {
+        // Left by a run before in the same directory.
+        for name in ["attached", "through", "profile.json"] {
             let _ = fs::remove_file(directory.join(name));
         }
         let script = r#": > "$1/attached"; until test -e "$1/through"; do sleep 0.05; done"#;

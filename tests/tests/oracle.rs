@@ -46,7 +46,7 @@ fn compare(
     for path in at_least {
         assert!(seen.contains(*path), "the observer itself did not see {path}: {seen:#?}");
     }
-    assert_eq!(profile.lost(), 0);
+    assert_eq!(profile.lost(), []);
     let paths = profile.paths();
     let absent: Vec<_> = seen.difference(&paths).collect();
     assert!(absent.is_empty(), "{} of {} files absent: {absent:#?}", absent.len(), seen.len());

@@ -24,7 +24,7 @@ fn a_podman_container_is_profiled_and_its_image_minimized() {
     let watch = Watch::start(directory.path());
     output(podman().args(["--rm", &name, "cat", "/etc/read.conf"]));
     let profile = watch.finish();
-    assert_eq!(profile.lost(), 0);
+    assert_eq!(profile.lost(), []);
     let paths = profile.paths();
     assert!(paths.contains("/toolbox") && paths.contains("/etc/read.conf"), "{paths:#?}");
     assert!(!paths.contains("/etc/unread.conf"), "{paths:#?}");

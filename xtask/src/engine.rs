@@ -60,9 +60,11 @@ impl Drop for Engine {
     fn drop(&mut self) {
         if let Some(daemon) = &mut self.daemon {
             let pid = daemon.id().to_string();
-            // By kill(1), because sudo may stand between: it passes the
+            // By a shell, because sudo may stand between: it passes the
             // signal on, and this process may not signal root's.
-            if succeeds(as_root("kill").args(["-TERM", &pid])) && daemon.wait().is_ok() {
+            if succeeds(as_root("sh").args(["-c", "kill -TERM \"$0\"", &pid]))
+                && daemon.wait().is_ok()
+            {
                 say(format!("Docker: stopped the daemon started here (process {pid})"));
             }
         }
