@@ -174,6 +174,16 @@ fn an_output_that_exists() {
     assert_eq!(fs::read(bench.path("out.tar")).unwrap(), b"mine");
 }
 
+#[test]
+fn a_profile_that_exists_is_not_replaced_and_the_command_not_started() {
+    let bench = Bench::new();
+    let before = fs::read(bench.profile()).unwrap();
+    let mut command = profiler(["run", "-o"]);
+    command.arg(bench.profile()).args(["--", "touch"]).arg(bench.path("started"));
+    bench.refuses(&mut command, 125, &["profile.json", "exists"]);
+    assert_eq!(fs::read(bench.profile()).unwrap(), before);
+}
+
 /// A file system of 256 KiB, unmounted at the end.
 struct SmallDisk(TempDir);
 
