@@ -45,6 +45,7 @@ pub fn run_steps() -> Result<()> {
     let programs = PROGRAMS.iter().filter(|(program, _)| find(program).is_none());
     let mut missing: Vec<&str> = programs.map(|&(_, package)| package).collect();
     missing.extend(DATA.iter().filter(|package| !installed(package)));
+    missing.dedup();
     apt.install(&missing)?;
     if missing.is_empty() {
         say("packages: nothing missing");

@@ -29,9 +29,17 @@ pub fn as_root(program: impl AsRef<OsStr>) -> Command {
     if is_root() {
         return command(program);
     }
-    let mut sudo = command("sudo");
-    sudo.arg("--preserve-env").arg(program);
-    sudo
+    let [sudo, arguments @ ..] = sudo();
+    let mut command = command(sudo);
+    command.args(arguments).arg(program);
+    command
+}
+
+/// What comes before a command to be run by sudo. `env` brings back what sudo
+/// sets to its own: where rustup's and cargo's programs are.
+pub fn sudo() -> [String; 5] {
+    let own = |name: &str| format!("{name}={}", env::var(name).unwrap_or_default());
+    ["sudo".into(), "--preserve-env".into(), "env".into(), own("PATH"), own("HOME")]
 }
 
 /// Whether this process is root.

@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<()> {
         .env("PROFILER_TEST_BASE", base::NAME);
     if !is_root() {
         // Profiling needs root: cargo starts the test programs through this.
-        tests.env(format!("CARGO_TARGET_{}_RUNNER", host()), "sudo --preserve-env");
+        tests.env(format!("CARGO_TARGET_{}_RUNNER", host()), shell::sudo().join(" "));
     }
     shell::run(&mut tests)?;
     say("test: every check passed");
