@@ -32,9 +32,7 @@ fn build() -> Result<(), String> {
     {
         println!("cargo::rerun-if-changed={}", watched.display());
     }
-    for watched in ["PROFILER_EBPF_RUSTC", "PATH"] {
-        println!("cargo::rerun-if-env-changed={watched}");
-    }
+    println!("cargo::rerun-if-env-changed=PROFILER_EBPF_RUSTC");
 
     let out = PathBuf::from(variable("OUT_DIR")?);
     let target = match variable("CARGO_CFG_TARGET_ENDIAN")?.as_str() {

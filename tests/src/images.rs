@@ -1,0 +1,164 @@
+//! The images the tests work on, built by the daemon from Dockerfiles. They
+//! keep their names and stay, so that the daemon's cache serves the next run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::engine::{Image, docker, output};
+use crate::fixture;
+
+/// The Debian base image, made by `cargo xtask test`.
+pub fn base() -> String {
+    std::env::var("PROFILER_TEST_BASE")
+        .unwrap_or_else(|_| "profiler-xtask/debian:bookworm".to_owned())
+}
+
+/// Builds `profiler-test/NAME` from a Dockerfile; `fill` puts files into the
+/// build context.
+#[track_caller]
+pub fn build(name: &str, dockerfile: &str, fill: impl FnOnce(&Path)) -> Image {
+    let context = tempfile::tempdir().expect("a build context");
+    fs::write(context.path().join("Dockerfile"), dockerfile).expect("a Dockerfile");
+    fill(context.path());
+    let name = format!("profiler-test/{name}");
+    docker([
+        "build".as_ref(),
+        "--quiet".as_ref(),
+        "--network=host".as_ref(),
+        "--tag".as_ref(),
+        name.as_ref(),
+        context.path().as_os_str(),
+    ]);
+    Image { name, temporary: false }
+}
+
+/// A static program built from `fixtures/toolbox.rs`.
+pub fn toolbox() -> &'static Path {
+    static TOOLBOX: OnceLock<PathBuf> = OnceLock::new();
+    TOOLBOX.get_or_init(|| {
+        let tests = std::env::current_exe().expect("the test's own path");
+        let binary = tests.with_file_name("toolbox-fixture");
+        let part = binary.with_extension(std::process::id().to_string());
+        output(
+            Command::new("rustc")
+                .args(["--edition=2024", "-Copt-level=2", "-Cstrip=symbols"])
+                .arg("-Ctarget-feature=+crt-static")
+                .arg(fixture("toolbox.rs"))
+                .arg("-o")
+                .arg(&part),
+        );
+        fs::rename(&part, &binary).expect("the built program");
+        binary
+    })
+}
+
+/// `FROM scratch` and one static program, under two names, with a
+/// healthcheck and files nothing reads.
+#[track_caller]
+pub fn scratch() -> Image {
+    let dockerfile = "FROM scratch\n\
+        COPY toolbox /toolbox\n\
+        COPY toolbox /probe\n\
+        COPY etc /etc\n\
+        HEALTHCHECK --interval=200ms CMD [\"/probe\"]\n\
+        ENTRYPOINT [\"/toolbox\"]\n\
+        CMD [\"hello\"]\n";
+    build("scratch", dockerfile, |context| {
+        fs::copy(toolbox(), context.join("toolbox")).expect("a copy");
+        fs::create_dir(context.join("etc")).expect("a directory");
+        for name in ["probe.conf", "read.conf", "unread.conf"] {
+            fs::write(context.join("etc").join(name), format!("{name}\n")).expect("a file");
+        }
+        fs::write(context.join("etc/ballast"), vec![b'x'; 1 << 20]).expect("a file");
+    })
+}
+
+/// Busybox with an applet link for each of its programs: symbolic links, or
+/// hard links.
+#[track_caller]
+pub fn busybox(symbolic: bool) -> Image {
+    let (name, option) =
+        if symbolic { ("busybox-symlinks", "\"-s\", ") } else { ("busybox-hardlinks", "") };
+    let dockerfile = format!(
+        "FROM scratch\n\
+         COPY busybox /bin/busybox\n\
+         COPY words /usr/share/words\n\
+         RUN [\"/bin/busybox\", \"--install\", {option}\"/bin\"]\n\
+         CMD [\"sh\", \"-c\", \"sort /usr/share/words | head -n 1\"]\n"
+    );
+    build(name, &dockerfile, |context| {
+        fs::copy("/bin/busybox", context.join("busybox")).expect("a static busybox");
+        fs::write(context.join("words"), "pear\napple\n").expect("a file");
+    })
+}
+
+/// Debian with nginx and what people add to it.
+#[track_caller]
+pub fn nginx() -> Image {
+    let dockerfile = format!(
+        "FROM {}\n\
+         RUN apt-get update \\\n \
+          && apt-get install -y --no-install-recommends ca-certificates curl nginx \\\n \
+          && rm -rf /var/lib/apt/lists/*\n\
+         EXPOSE 80\n\
+         CMD [\"nginx\", \"-g\", \"daemon off;\"]\n",
+        base()
+    );
+    build("nginx", &dockerfile, |_| {})
+}
+
+/// Debian with Python.
+#[track_caller]
+fn python() -> Image {
+    let dockerfile = format!(
+        "FROM {}\n\
+         RUN apt-get update \\\n \
+          && apt-get install -y --no-install-recommends python3 python3-pip \\\n \
+          && rm -rf /var/lib/apt/lists/*\n",
+        base()
+    );
+    build("python", &dockerfile, |_| {})
+}
+
+/// A script with `#!/usr/bin/env python3` as entrypoint.
+#[track_caller]
+pub fn env_script() -> Image {
+    let dockerfile =
+        format!("FROM {}\nCOPY app /usr/local/bin/app\nENTRYPOINT [\"app\"]\n", python().name);
+    build("env-script", &dockerfile, |context| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let app = context.join("app");
+        let script = "#!/usr/bin/env python3\nimport json\nprint(json.dumps({'ok': True}))\n";
+        fs::write(&app, script).expect("a script");
+        fs::set_permissions(&app, fs::Permissions::from_mode(0o755)).expect("a mode");
+    })
+}
+
+/// Flask under gunicorn as an ordinary user, as pip installs them.
+#[track_caller]
+pub fn flask() -> Image {
+    let dockerfile = format!(
+        "FROM {}\n\
+         COPY ca.crt /tmp/ca.crt\n\
+         RUN pip install --cert /tmp/ca.crt --no-cache-dir --break-system-packages \\\n    \
+             flask gunicorn \\\n \
+          && useradd --system --create-home app\n\
+         COPY app.py /home/app/app.py\n\
+         WORKDIR /home/app\n\
+         USER app\n\
+         EXPOSE 8000\n\
+         CMD [\"gunicorn\", \"--bind\", \"0.0.0.0:8000\", \"app:app\"]\n",
+        python().name
+    );
+    build("flask", &dockerfile, |context| {
+        // The host's own bundle: pip must trust whom the host trusts.
+        fs::copy("/etc/ssl/certs/ca-certificates.crt", context.join("ca.crt")).expect("CAs");
+        let app = "from flask import Flask\n\
+            app = Flask(__name__)\n\n\
+            @app.route('/')\n\
+            def index():\n    return 'Hello from Flask'\n";
+        fs::write(context.join("app.py"), app).expect("an application");
+    })
+}

@@ -1,0 +1,58 @@
+//! `profiler run` around what a test itself does: the command it runs only
+//! waits until the test is through.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use crate::profile::Profile;
+use crate::program::{profile_file, profiler};
+use crate::until;
+
+/// A running `profiler run`.
+pub struct Watch {
+    child: Child,
+    directory: PathBuf,
+}
+
+impl Watch {
+    /// Starts it; returns when it is attached.
+    #[track_caller]
+    pub fn start(directory: &Path) -> Self {
+        // Left by a run before in the same directory.
+        for name in ["attached", "through", "profile.json"] {
+            let _ = fs::remove_file(directory.join(name));
+        }
+        let script = r#": > "$1/attached"; until test -e "$1/through"; do sleep 0.05; done"#;
+        let mut child = profiler(["run", "-o"])
+            .arg(profile_file(directory))
+            .args(["--", "sh", "-c", script, "sh"])
+            .arg(directory)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        until("the profiler is attached", || {
+            let ended = child.try_wait().expect("a status");
+            assert!(ended.is_none(), "profiler run ended early: {ended:?}");
+            directory.join("attached").exists()
+        });
+        Self { child, directory: directory.to_owned() }
+    }
+
+    /// Ends it and reads the profile.
+    #[track_caller]
+    pub fn finish(mut self) -> Profile {
+        File::create(self.directory.join("through")).expect("a marker");
+        let status = self.child.wait().expect("a status");
+        assert!(status.success(), "profiler run: {status}");
+        Profile::read(&profile_file(&self.directory))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Lets it end by itself when a test panics.
+        let _ = File::create(self.directory.join("through"));
+        let _ = self.child.wait();
+    }
+}
