@@ -163,7 +163,8 @@ pub fn report(place: &Place, touch: &Touch) {
     let (mut ino, mut mode, mut dentry) = (0u64, 0u16, 0u64);
     let mut flags = touch.flags;
     if touch.file != 0 {
-        let inode: u64 = probe(touch.file, offset!(file_inode));
+        dentry = dentry_of(touch.file, place.root_sb);
+        let inode: u64 = probe(dentry, offset!(dentry_inode));
         let sb: u64 = probe(inode, offset!(inode_sb));
         // Volumes, tmpfs, proc: not files of the image.
         if sb != place.root_sb {
@@ -171,7 +172,6 @@ pub fn report(place: &Place, touch: &Touch) {
         }
         ino = probe(inode, offset!(inode_ino));
         mode = probe(inode, offset!(inode_mode));
-        dentry = probe(touch.file, offset!(file_dentry));
         const FMODE_WRITE: u32 = 2;
         if touch.kind == kind::OPEN {
             let mode: u32 = probe(touch.file, offset!(file_mode));
@@ -364,4 +364,22 @@ unsafe extern "C" fn append_cgroup(_: u64, _: *mut c_void) -> i64 {
         (*state).at = probe(kn, offset!(kn_parent));
     }
     0
+}
+
+/// The dentry a file was opened by. What overlayfs maps is a file of the layer
+/// below, which remembers the file it stands for.
+///
+/// The flag that marks such files has changed its bit between kernels, and BTF
+/// does not tell; so what is found there must belong to the rootfs.
+#[inline(always)]
+fn dentry_of(file: u64, root_sb: u64) -> u64 {
+    let dentry: u64 = probe(file, offset!(file_dentry));
+    let user = offset!(backing_user_dentry);
+    let sb: u64 = probe(dentry, offset!(dentry_sb));
+    if user == 0 || sb == root_sb {
+        return dentry;
+    }
+    let behind: u64 = probe(file, user);
+    let sb: u64 = probe(behind, offset!(dentry_sb));
+    if sb == root_sb { behind } else { dentry }
 }

@@ -166,6 +166,8 @@ pub struct Offsets {
     pub bprm_interp: u32,
     /// `vm_area_struct.vm_file`.
     pub vma_file: u32,
+    /// `backing_file.user_path.dentry`, 0 where kernels have no such field.
+    pub backing_user_dentry: u32,
 }
 
 /// What does not change while the programs run.

@@ -80,6 +80,7 @@ pub static OFFSETS: Offsets = Offsets {
     bprm_filename: 0,
     bprm_interp: 0,
     vma_file: 0,
+    backing_user_dentry: 0,
 };
 
 /// See [`Settings`].

@@ -64,6 +64,8 @@ pub fn from_btf(btf: &Btf) -> Result<Offsets, BtfError> {
         bprm_filename: of("linux_binprm", &["filename"])?,
         bprm_interp: of("linux_binprm", &["interp"])?,
         vma_file: of("vm_area_struct", &["vm_file"])?,
+        // Since 6.8; before that a backing file's own path is the user's.
+        backing_user_dentry: of("backing_file", &["user_path", "dentry"]).unwrap_or(0),
     })
 }
 

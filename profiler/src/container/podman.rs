@@ -55,11 +55,6 @@ fn stores() -> Vec<Store> {
     stores
 }
 
-/// Whether there is a storage at all.
-pub fn present() -> bool {
-    stores().iter().any(|store| store.graph.is_dir())
-}
-
 /// IDs of all containers that exist.
 pub fn all() -> Vec<String> {
     entries(|_| true).into_iter().filter_map(|entry| text(&entry.value, "id")).collect()
