@@ -1,1 +1,220 @@
-//! doctor.
+//! Can this machine profile containers, and how? One check a line.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::capture::{CaptureError, Options, Probe};
+use crate::container::docker::Docker;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// Works, with a restriction.
+    Warn,
+    /// Profiling cannot work.
+    Fail,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at.
+    pub name: &'static str,
+    /// How it came out.
+    pub status: Status,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, status: Status, found: impl Into<String>, next: &str) -> Self {
+        let next = (!next.is_empty()).then(|| next.to_owned());
+        Self { name, status, found: found.into(), next }
+    }
+
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self::new(name, Status::Ok, found, "")
+    }
+}
+
+/// Runs every check. Attaches the programs for a moment.
+pub async fn check() -> Vec<Check> {
+    let mut checks = vec![kernel(), btf(), capabilities(), lockdown(), tier(), cgroups()];
+    checks.extend(engines().await);
+    checks
+}
+
+/// Whether a run would fail.
+pub fn failed(checks: &[Check]) -> bool {
+    checks.iter().any(|check| check.status == Status::Fail)
+}
+
+/// Loops and mapping look-ups in eBPF exist since then.
+const KERNEL_MIN: (u32, u32) = (5, 17);
+
+fn kernel() -> Check {
+    let release = read("/proc/sys/kernel/osrelease");
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= KERNEL_MIN {
+        return Check::ok("kernel", release);
+    }
+    // Distributions backport: whether it works is the tier's line to say.
+    Check::new("kernel", Status::Warn, release, "Linux 5.17 or newer is known to work")
+}
+
+fn btf() -> Check {
+    let path = "/sys/kernel/btf/vmlinux";
+    match fs::metadata(path) {
+        Ok(meta) => Check::ok("BTF", format!("{path}, {} bytes", meta.len())),
+        Err(error) => Check::new(
+            "BTF",
+            Status::Fail,
+            format!("{path}: {error}"),
+            "boot a kernel built with CONFIG_DEBUG_INFO_BTF",
+        ),
+    }
+}
+
+/// Numbers from `linux/capability.h`.
+const NEEDED: [(u32, &str); 4] =
+    [(39, "CAP_BPF"), (38, "CAP_PERFMON"), (19, "CAP_SYS_PTRACE"), (2, "CAP_DAC_READ_SEARCH")];
+
+fn capabilities() -> Check {
+    let status = read("/proc/self/status");
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    const SYS_ADMIN: u64 = 1 << 21;
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(bit, _)| {
+            let by_admin = matches!(bit, 38 | 39) && effective & SYS_ADMIN != 0;
+            effective & 1 << bit == 0 && !by_admin
+        })
+        .map(|&(_, name)| name)
+        .collect();
+    if missing.is_empty() {
+        return Check::ok("capabilities", "all that are needed");
+    }
+    Check::new(
+        "capabilities",
+        Status::Fail,
+        format!("missing {}", missing.join(", ")),
+        "run as root, or give the binary these capabilities",
+    )
+}
+
+fn lockdown() -> Check {
+    let text = read("/sys/kernel/security/lockdown");
+    // "none [integrity] confidentiality"
+    let mode = text.split(['[', ']']).nth(1).unwrap_or("none");
+    if mode == "confidentiality" {
+        return Check::new(
+            "lockdown",
+            Status::Fail,
+            mode,
+            "boot without lockdown=confidentiality: it forbids eBPF to read kernel memory",
+        );
+    }
+    Check::ok("lockdown", mode)
+}
+
+/// Attaches for a moment: the kernel's own answer, not a version table.
+fn tier() -> Check {
+    match Probe::attach(Options::default()) {
+        Ok(probe) => Check::ok(
+            "hook tier",
+            format!("{}: attached; the only tier of this version", probe.tier()),
+        ),
+        Err(error @ CaptureError::Permission) => Check::new(
+            "hook tier",
+            Status::Fail,
+            error.to_string(),
+            "run as root; in a container, privileged or with CAP_BPF and CAP_PERFMON",
+        ),
+        Err(error) => Check::new(
+            "hook tier",
+            Status::Fail,
+            error.to_string(),
+            "see the lines above for what the kernel lacks",
+        ),
+    }
+}
+
+fn cgroups() -> Check {
+    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    let hybrid = read("/proc/self/mountinfo").contains(" - cgroup2 ");
+    match (unified, hybrid) {
+        (true, _) => Check::ok("cgroups", "v2"),
+        (false, true) => Check::ok("cgroups", "v1 with a v2 hierarchy beside it (hybrid)"),
+        (false, false) => Check::new(
+            "cgroups",
+            Status::Warn,
+            "v1 alone",
+            "containers are told apart by the v2 hierarchy: mount cgroup2 somewhere and let the engine use it",
+        ),
+    }
+}
+
+async fn engines() -> Vec<Check> {
+    let mut checks = Vec::new();
+    let docker = match Docker::from_env() {
+        Ok(docker) => docker.get_json("/version").await,
+        Err(error) => Err(error),
+    };
+    let found = docker.is_ok();
+    checks.push(match docker {
+        Ok(version) => {
+            let version = version.get("Version").and_then(Value::as_str).unwrap_or("unknown");
+            Check::ok("Docker", format!("answers, version {version}"))
+        }
+        Err(error) => Check::new(
+            "Docker",
+            Status::Warn,
+            error.to_string(),
+            "start it if your containers are Docker's",
+        ),
+    });
+    let podman = std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).any(|dir| dir.join("podman").is_file()))
+        .unwrap_or(false);
+    checks.push(match (podman, found) {
+        (true, _) => Check::ok("Podman", "installed"),
+        (false, true) => Check::ok("Podman", "not installed"),
+        (false, false) => Check::new(
+            "Podman",
+            Status::Warn,
+            "not installed",
+            "without an engine that answers, no container has a known image",
+        ),
+    });
+    checks
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_failure_names_the_next_step() {
+        let checks = check().await;
+        assert!(checks.len() >= 8);
+        assert!(checks.iter().all(|check| check.status == Status::Ok || check.next.is_some()));
+    }
+}

@@ -1,12 +1,71 @@
-//! `profiler export`.
+//! `profiler export`: the allow-list for another builder.
 
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use anyhow::Context as _;
+use profiler::export::{self, Export};
+use profiler::image::{self, Reference, Tree};
+use profiler::minimize::{self, Policy};
+
+use super::minimize::{Allowances, load_profiles, refuse};
+use super::output::write_whole;
 
 /// Arguments of `profiler export`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The list's format.
+    #[arg(long, value_enum)]
+    format: Format,
+    /// Profiles of one image.
+    #[arg(required = true, value_name = "PROFILE")]
+    profile: Vec<PathBuf>,
+    /// Where the image is; without it the Docker daemon is asked for the ID
+    /// in the profile. The list holds what the image's files need, too.
+    #[arg(long, value_name = "REF")]
+    image: Option<Reference>,
+    /// Where the list goes; - is stdout.
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    #[command(flatten)]
+    allow: Allowances,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// A path a line, for `tar --no-recursion -T`.
+    Paths,
+    /// NUL-terminated paths, for `tar --no-recursion --null -T`.
+    Paths0,
+    /// A multi-stage Dockerfile.
+    Dockerfile,
+}
 
 /// Runs the verb.
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not there yet")
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let profiles = load_profiles(&args.profile)?;
+    let reference = match args.image {
+        Some(reference) => reference,
+        None => profiles[0].image.id.parse()?,
+    };
+    let image = image::open(&reference)
+        .context("the export needs the profiled image; name it with --image")?;
+    minimize::check(&image, &profiles, args.allow.allow()).map_err(refuse)?;
+    let tree = Tree::build(&image.layers)?;
+    let plan = minimize::plan(&image, &tree, &profiles, &Policy::default())?;
+    let format = match args.format {
+        Format::Paths => export::paths(),
+        Format::Paths0 => export::paths0(),
+        Format::Dockerfile => export::dockerfile(),
+    };
+    let mut bytes = Vec::new();
+    format.write(&Export { image: &image, tree: &tree, plan: &plan }, &mut bytes)?;
+    if args.output.as_os_str() == "-" {
+        std::io::stdout().write_all(&bytes).context("cannot write to stdout")?;
+    } else {
+        write_whole(&args.output, |writer| writer.write_all(&bytes))
+            .with_context(|| format!("cannot write {}", args.output.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

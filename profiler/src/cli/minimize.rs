@@ -10,6 +10,7 @@ use profiler::profile::{self, Profile};
 use profiler::report::Report;
 
 use super::CheckFailed;
+use super::output::write_whole;
 
 /// Arguments of `profiler minimize`.
 #[derive(Debug, clap::Args)]
@@ -139,17 +140,7 @@ fn annotations(source: &image::SourceImage) -> std::collections::BTreeMap<String
 }
 
 fn save(report: &Report, path: &Path) -> anyhow::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let failed =
-        || format!("cannot write report {}; choose another place with --report", path.display());
-    let mut file = tempfile::NamedTempFile::new_in(directory).with_context(failed)?;
-    let mut writer = std::io::BufWriter::new(file.as_file_mut());
-    serde_json::to_writer_pretty(&mut writer, report).with_context(failed)?;
-    std::io::Write::flush(&mut writer).with_context(failed)?;
-    drop(writer);
-    file.persist(path).with_context(failed)?;
-    Ok(())
+    write_whole(path, |writer| Ok(serde_json::to_writer_pretty(writer, report)?)).with_context(
+        || format!("cannot write report {}; choose another place with --report", path.display()),
+    )
 }

@@ -105,6 +105,29 @@ pub fn store(outcome: &Outcome, destination: &Destination, quiet: bool) -> anyho
     Ok(())
 }
 
+/// Writes a file beside its place, then renames it there.
+///
+/// # Errors
+/// When it cannot be written; what was there before stays.
+pub fn write_whole(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    let mut writer = std::io::BufWriter::new(file.as_file_mut());
+    fill(&mut writer)?;
+    writer.flush()?;
+    drop(writer);
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
 /// One line a profile.
 fn tell(profile: &Profile, path: &Path, quiet: bool) {
     if quiet {

@@ -56,16 +56,6 @@ impl Blob {
         self.file.read_exact_at(&mut bytes, self.offset)?;
         Ok(bytes)
     }
-
-    /// `sha256:…` of its bytes.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn digest(&self) -> io::Result<String> {
-        let mut hash = Sha256::new();
-        io::copy(&mut self.reader(), &mut hash)?;
-        Ok(digest_text(hash))
-    }
 }
 
 /// A finished hash as digests are written.

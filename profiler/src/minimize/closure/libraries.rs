@@ -22,6 +22,9 @@ pub struct Needs<'a> {
     pub parsed: &'a Parsed,
 }
 
+/// A library, the class and machine it must have, and where it is searched.
+type Lookup = (Vec<u8>, (bool, u16), Vec<u8>);
+
 /// Search path of the image.
 pub struct Libraries {
     environment: Vec<Vec<u8>>,
@@ -29,7 +32,8 @@ pub struct Libraries {
     /// Directories that kept programs named: glibc passes a program's RPATH
     /// on to its libraries.
     inherited: BTreeSet<Vec<u8>>,
-    done: BTreeSet<(Vec<u8>, (bool, u16), Vec<u8>)>,
+    /// Library, target and search path that were looked up already.
+    done: BTreeSet<Lookup>,
 }
 
 /// Directories the loader knows without a configuration. Debian's multiarch
