@@ -99,7 +99,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
     let tree = Tree::build(&source.layers)?;
     let plan = minimize::plan(&source, &tree, &profiles, &policy)?;
-    let options = WriteOptions { annotations: annotations(&source), force: args.force };
+    let options = WriteOptions { annotations: annotations(&source, &profiles), force: args.force };
     let keep = plan.kept.keys().copied().collect();
     let written = image::write(&source, &tree, &keep, &args.output, &options)?;
     let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written);
@@ -128,11 +128,17 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// Says where the small image comes from. Not the `base` keys of OCI: the
-/// layers are not shared with the source.
-fn annotations(source: &image::SourceImage) -> std::collections::BTreeMap<String, String> {
+/// layers are not shared with the source. The name is the profile's and not
+/// the one given here, so that the digest does not depend on the transport or
+/// on where a file lies.
+fn annotations(
+    source: &image::SourceImage,
+    profiles: &[Profile],
+) -> std::collections::BTreeMap<String, String> {
     const PREFIX: &str = "io.github.profiler-rs.profiler";
+    let reference = profiles.first().map(|profile| profile.image.reference.clone());
     [
-        (format!("{PREFIX}.source.reference"), source.reference.clone()),
+        (format!("{PREFIX}.source.reference"), reference.unwrap_or_default()),
         (format!("{PREFIX}.source.digest"), source.id.clone()),
         (format!("{PREFIX}.version"), env!("CARGO_PKG_VERSION").to_owned()),
     ]

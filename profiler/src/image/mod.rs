@@ -25,6 +25,8 @@ mod overlay2;
 mod reference;
 mod select;
 mod sink;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -32,6 +32,8 @@ pub enum Refusal {
         image: String,
         /// Its digest.
         image_id: String,
+        /// What the two have in common; may be empty.
+        note: &'static str,
     },
     /// Events are missing.
     #[error("the profile of {image} is incomplete: {why}; run again, or pass --allow-incomplete")]
@@ -85,6 +87,11 @@ pub fn check(image: &SourceImage, profiles: &[Profile], allow: Allow) -> Result<
                 profiled_id: profile.image.id.clone(),
                 image: image.reference.clone(),
                 image_id: image.id.clone(),
+                note: if same_layers(image, profile) {
+                    ", though their layers are the same: a copy, or another config"
+                } else {
+                    ""
+                },
             });
         }
         let incomplete = profile.incomplete();
@@ -113,11 +120,14 @@ pub fn check(image: &SourceImage, profiles: &[Profile], allow: Allow) -> Result<
     Ok(())
 }
 
-/// The same image by config digest, manifest digest (which some engines use
-/// as ID), or layers (a copy to another format may rewrite the config).
+/// The same image by config digest, or by manifest digest, which some engines
+/// use as ID.
 fn matches(image: &SourceImage, profile: &Profile) -> bool {
     let id = &profile.image.id;
-    *id == image.id
-        || Some(id) == image.manifest_digest.as_ref()
-        || (!image.diff_ids.is_empty() && image.diff_ids == profile.image.diff_ids)
+    *id == image.id || Some(id) == image.manifest_digest.as_ref()
+}
+
+/// Copying to another format rewrites the config and so changes the digest.
+fn same_layers(image: &SourceImage, profile: &Profile) -> bool {
+    !image.diff_ids.is_empty() && image.diff_ids == profile.image.diff_ids
 }

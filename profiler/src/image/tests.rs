@@ -1,0 +1,292 @@
+//! Layers made here, stacked, filtered and read again.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::blob::{Blob, digest_of};
+use super::*;
+
+/// A tar under construction.
+struct Tar(tar::Builder<Vec<u8>>);
+
+impl Tar {
+    fn new() -> Self {
+        Self(tar::Builder::new(Vec::new()))
+    }
+
+    fn entry(
+        mut self,
+        kind: tar::EntryType,
+        name: &str,
+        link: &str,
+        mode: u32,
+        data: &[u8],
+    ) -> Self {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_uid(7);
+        header.set_gid(8);
+        header.set_mtime(1234);
+        header.set_size(data.len() as u64);
+        if link.is_empty() {
+            self.0.append_data(&mut header, name, data).unwrap();
+        } else {
+            self.0.append_link(&mut header, name, link).unwrap();
+        }
+        self
+    }
+
+    fn file(self, name: &str, data: &str) -> Self {
+        self.entry(tar::EntryType::Regular, name, "", 0o644, data.as_bytes())
+    }
+
+    fn dir(self, name: &str) -> Self {
+        self.entry(tar::EntryType::Directory, name, "", 0o755, b"")
+    }
+
+    fn link(self, name: &str, target: &str) -> Self {
+        self.entry(tar::EntryType::Symlink, name, target, 0o777, b"")
+    }
+
+    fn hard(self, name: &str, target: &str) -> Self {
+        self.entry(tar::EntryType::Link, name, target, 0o644, b"")
+    }
+
+    fn xattr(mut self, key: &str, value: &[u8]) -> Self {
+        self.0.append_pax_extensions([(key, value)]).unwrap();
+        self
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        self.0.into_inner().unwrap()
+    }
+}
+
+fn image(layers: Vec<Vec<u8>>) -> SourceImage {
+    let mut read = Vec::new();
+    for bytes in &layers {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let blob = Blob::whole(file).unwrap();
+        read.push(Layer::from_blob("test", &digest_of(bytes), blob).unwrap());
+    }
+    let diff_ids: Vec<String> = layers.iter().map(|bytes| digest_of(bytes)).collect();
+    let config = json!({
+        "architecture": "amd64", "os": "linux", "unknown": {"b": 1, "a": 2},
+        "config": {"Healthcheck": {"Test": ["CMD", "x"]}},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+    });
+    let config = config.to_string().into_bytes();
+    let id = digest_of(&config);
+    SourceImage {
+        reference: "test".into(),
+        id,
+        manifest_digest: None,
+        config,
+        diff_ids,
+        layers: read,
+    }
+}
+
+/// Writes the named paths of an image to an archive and opens that.
+fn filter(image: &SourceImage, paths: &[&str], directory: &Path) -> SourceImage {
+    let tree = Tree::build(&image.layers).unwrap();
+    let keep = paths.iter().map(|path| tree.lookup(path.as_bytes()).expect(path)).collect();
+    let output: Reference =
+        format!("docker-archive:{}", directory.join("out.tar").display()).parse().unwrap();
+    let options = WriteOptions { force: true, ..WriteOptions::default() };
+    write(image, &tree, &keep, &output, &options).unwrap();
+    open(&output).unwrap()
+}
+
+fn content(tree: &Tree<'_>, path: &str) -> String {
+    let mut text = String::new();
+    let id = tree.lookup(path.as_bytes()).expect(path);
+    tree.open(id).unwrap().expect("a file").read_to_string(&mut text).unwrap();
+    text
+}
+
+fn paths(tree: &Tree<'_>) -> Vec<String> {
+    tree.all().iter().map(|&id| String::from_utf8_lossy(&tree.path(id)).into_owned()).collect()
+}
+
+#[test]
+fn whiteouts_and_opaque_directories_hide_what_is_below() {
+    let image = image(vec![
+        Tar::new().dir("d").file("d/a", "1").file("d/b", "1").dir("o").file("o/x", "1").bytes(),
+        Tar::new().file("d/.wh.a", "").dir("o").file("o/y", "2").file("o/.wh..wh..opq", "").bytes(),
+    ]);
+    let tree = Tree::build(&image.layers).unwrap();
+    assert_eq!(paths(&tree), ["/", "/d", "/d/b", "/o", "/o/y"]);
+}
+
+#[test]
+fn a_file_overwritten_in_a_later_layer_is_the_later_one() {
+    let image = image(vec![
+        Tar::new().file("f", "old").file("only-below", "x").bytes(),
+        Tar::new().file("f", "new").bytes(),
+    ]);
+    let directory = tempfile::tempdir().unwrap();
+    let small = filter(&image, &["/f"], directory.path());
+    assert_eq!(small.layers.len(), 1, "the lower layer keeps nothing");
+    let tree = Tree::build(&small.layers).unwrap();
+    assert_eq!(content(&tree, "/f"), "new");
+}
+
+#[test]
+fn a_removed_and_remade_directory_is_the_new_one() {
+    let image = image(vec![
+        Tar::new().dir("d").file("d/old", "1").bytes(),
+        Tar::new().file(".wh.d", "").bytes(),
+        Tar::new().dir("d").file("d/new", "3").bytes(),
+    ]);
+    let directory = tempfile::tempdir().unwrap();
+    let small = filter(&image, &["/d/new"], directory.path());
+    assert_eq!(paths(&Tree::build(&small.layers).unwrap()), ["/", "/d", "/d/new"]);
+}
+
+#[test]
+fn git_hard_links_stay_one_file_when_the_first_name_is_dropped() {
+    let long = format!("bin/{}", "n".repeat(120));
+    let image = image(vec![
+        Tar::new()
+            .dir("bin")
+            .xattr("SCHILY.xattr.security.capability", b"\x01\x00\xff")
+            .entry(tar::EntryType::Regular, "bin/first", "", 0o4755, b"content")
+            .hard(&long, "bin/first")
+            .hard("bin/third", "bin/first")
+            .bytes(),
+    ]);
+    let directory = tempfile::tempdir().unwrap();
+    let small = filter(&image, &[&format!("/{long}"), "/bin/third"], directory.path());
+    let tree = Tree::build(&small.layers).unwrap();
+    assert_eq!(content(&tree, &format!("/{long}")), "content");
+    assert_eq!(content(&tree, "/bin/third"), "content");
+    let id = tree.lookup(b"/bin/third").unwrap();
+    assert_eq!(tree.hard_links(id).len(), 2, "two names of one file");
+    assert_eq!((tree.node(id).uid, tree.node(id).gid), (7, 8));
+    let first = tree.lookup(format!("/{long}").as_bytes()).unwrap();
+    assert_eq!(tree.node(first).mode, 0o4755);
+    let layer = &small.layers[0];
+    let all = layer.backing.read_all(1 << 20).unwrap();
+    let attribute = b"SCHILY.xattr.security.capability=\x01\x00\xff";
+    assert!(all.windows(attribute.len()).any(|window| window == attribute));
+}
+
+#[test]
+fn owners_and_setuid_and_sticky_survive_byte_for_byte() {
+    let tar = Tar::new()
+        .entry(tar::EntryType::Directory, "tmp", "", 0o1777, b"")
+        .entry(tar::EntryType::Regular, "su", "", 0o4755, b"x")
+        .bytes();
+    let image = image(vec![tar.clone()]);
+    let directory = tempfile::tempdir().unwrap();
+    let small = filter(&image, &["/tmp", "/su"], directory.path());
+    assert_eq!(small.diff_ids, [digest_of(&tar)], "all was kept: the same layer");
+}
+
+#[test]
+fn config_keys_this_program_does_not_know_survive() {
+    let image = image(vec![Tar::new().file("a", "1").file("b", "2").bytes()]);
+    let directory = tempfile::tempdir().unwrap();
+    let small = filter(&image, &["/a"], directory.path());
+    let text = String::from_utf8(small.config).unwrap();
+    assert!(text.contains(r#""unknown":{"b":1,"a":2}"#), "{text}");
+    assert!(text.contains("Healthcheck"), "{text}");
+}
+
+#[test]
+fn the_same_input_gives_the_same_digest() {
+    let make = || {
+        image(vec![
+            Tar::new().dir("d").file("d/a", "1").link("l", "d/a").bytes(),
+            Tar::new().file("z", "2").bytes(),
+        ])
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let ids: BTreeSet<String> = (0..2)
+        .map(|run| {
+            let (image, name) = (make(), format!("layout{run}"));
+            let tree = Tree::build(&image.layers).unwrap();
+            let keep = tree.all().into_iter().collect();
+            let output: Reference =
+                format!("oci:{}:t", directory.path().join(&name).display()).parse().unwrap();
+            write(&image, &tree, &keep, &output, &WriteOptions::default()).unwrap();
+            assert_eq!(open(&output).unwrap().diff_ids, image.diff_ids);
+            fs::read_to_string(directory.path().join(name).join("index.json")).unwrap()
+        })
+        .collect();
+    assert_eq!(ids.len(), 1);
+}
+
+#[test]
+fn walks_follow_links_inside_the_root_and_give_up_on_loops() {
+    let image = image(vec![
+        Tar::new()
+            .link("bin", "usr/bin")
+            .dir("usr")
+            .dir("usr/bin")
+            .file("usr/bin/dash", "x")
+            .link("usr/bin/sh", "dash")
+            .link("up", "../../../usr/bin/sh")
+            .link("loop", "loop")
+            .link("absolute", "/usr/bin")
+            .bytes(),
+    ]);
+    let tree = Tree::build(&image.layers).unwrap();
+    let walk = |path: &str, follow| {
+        let walk = tree.walk(path.as_bytes(), follow);
+        let shown = |id| String::from_utf8(tree.path(id)).unwrap();
+        (walk.links.into_iter().map(shown).collect::<Vec<_>>(), walk.end.map(shown))
+    };
+    let end = Some("/usr/bin/dash".to_owned());
+    assert_eq!(walk("/bin/sh", true), (vec!["/bin".into(), "/usr/bin/sh".into()], end.clone()));
+    assert_eq!(walk("/bin/sh", false), (vec!["/bin".into()], Some("/usr/bin/sh".into())));
+    assert_eq!(walk("/up", true), (vec!["/up".into(), "/usr/bin/sh".into()], end.clone()));
+    assert_eq!(walk("/absolute/../bin/./sh", true).1, end);
+    assert_eq!(walk("/loop", true).1, None);
+    assert_eq!(walk("/usr/bin/dash/x", true).1, None);
+    assert_eq!(walk("/nowhere/x", true).1, None);
+}
+
+#[test]
+fn names_cannot_lead_out_of_the_rootfs() {
+    // The tar crate refuses to write such a name: put it there by hand.
+    let mut bytes = Tar::new().file("aa/bb/cc", "x").bytes();
+    bytes[..8].copy_from_slice(b"../../cc");
+    let mut header = tar::Header::from_byte_slice(&bytes[..512]).clone();
+    header.set_cksum();
+    bytes[..512].copy_from_slice(header.as_bytes());
+    let image = image(vec![bytes]);
+    assert_eq!(paths(&Tree::build(&image.layers).unwrap()), ["/", "/cc"]);
+}
+
+#[test]
+fn damaged_layers_are_named_and_never_panic() {
+    let bytes = Tar::new().file("a", &"x".repeat(3000)).file("b", "2").bytes();
+    let try_open = |bytes: &[u8]| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        Layer::from_blob("test", "sha256:0", Blob::whole(file).unwrap())
+    };
+    for len in [0, 100, 700, 1000] {
+        let error = try_open(&bytes[..len]).map(drop).unwrap_err().to_string();
+        assert!(error.contains("damaged"), "{error}");
+    }
+    for at in 0..512 {
+        let mut bytes = bytes.clone();
+        bytes[at] = !bytes[at];
+        let _ = try_open(&bytes);
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&bytes).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let error = try_open(&gzip).map(drop).unwrap_err();
+    assert!(matches!(error, ImageError::DigestMismatch { .. }), "{error}");
+    assert!(try_open(&gzip[..gzip.len() / 2]).is_err());
+}
