@@ -26,7 +26,7 @@ mod reference;
 mod select;
 mod sink;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,14 +11,14 @@ use super::blob::{Blob, digest_of};
 use super::*;
 
 /// A tar under construction.
-struct Tar(tar::Builder<Vec<u8>>);
+pub(crate) struct Tar(tar::Builder<Vec<u8>>);
 
 impl Tar {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tar::Builder::new(Vec::new()))
     }
 
-    fn entry(
+    pub(crate) fn entry(
         mut self,
         kind: tar::EntryType,
         name: &str,
@@ -41,19 +41,19 @@ impl Tar {
         self
     }
 
-    fn file(self, name: &str, data: &str) -> Self {
+    pub(crate) fn file(self, name: &str, data: &str) -> Self {
         self.entry(tar::EntryType::Regular, name, "", 0o644, data.as_bytes())
     }
 
-    fn dir(self, name: &str) -> Self {
+    pub(crate) fn dir(self, name: &str) -> Self {
         self.entry(tar::EntryType::Directory, name, "", 0o755, b"")
     }
 
-    fn link(self, name: &str, target: &str) -> Self {
+    pub(crate) fn link(self, name: &str, target: &str) -> Self {
         self.entry(tar::EntryType::Symlink, name, target, 0o777, b"")
     }
 
-    fn hard(self, name: &str, target: &str) -> Self {
+    pub(crate) fn hard(self, name: &str, target: &str) -> Self {
         self.entry(tar::EntryType::Link, name, target, 0o644, b"")
     }
 
@@ -62,12 +62,12 @@ impl Tar {
         self
     }
 
-    fn bytes(self) -> Vec<u8> {
+    pub(crate) fn bytes(self) -> Vec<u8> {
         self.0.into_inner().unwrap()
     }
 }
 
-fn image(layers: Vec<Vec<u8>>) -> SourceImage {
+pub(crate) fn image(layers: Vec<Vec<u8>>) -> SourceImage {
     let mut read = Vec::new();
     for bytes in &layers {
         let mut file = tempfile::tempfile().unwrap();

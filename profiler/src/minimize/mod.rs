@@ -17,6 +17,8 @@ mod closure;
 mod keep;
 mod plan;
 mod policy;
+#[cfg(test)]
+mod tests;
 mod touched;
 
 pub use check::{Allow, Refusal, check};
