@@ -306,18 +306,7 @@ mod tests {
                 (key.clone(), ContainerInfo { id: key.id.clone(), image, ..Default::default() })
             })
             .collect();
-        let run = Run {
-            command: vec!["true".into()],
-            exit_status: Some(0),
-            started: String::new(),
-            ended: String::new(),
-            kernel: String::new(),
-            tier: String::new(),
-            interrupted: false,
-            lost: Default::default(),
-            containers: BTreeSet::new(),
-            mounts: BTreeSet::new(),
-        };
+        let run = Run { command: vec!["true".into()], ..Run::default() };
         let profiles = collector.into_profiles(&infos, &run);
         assert_eq!(profiles.len(), 1);
         assert_eq!(profiles[0].runs[0].containers.len(), 2);

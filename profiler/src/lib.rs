@@ -11,6 +11,7 @@ pub mod collect;
 pub mod container;
 pub mod doctor;
 pub mod export;
+pub mod files;
 pub mod image;
 pub mod minimize;
 pub mod profile;

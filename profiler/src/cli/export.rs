@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use profiler::export::{self, Export};
+use profiler::files::write_whole;
 use profiler::image::{self, Reference, Tree};
 use profiler::minimize::{self, Policy};
 
 use super::minimize::{Allowances, load_profiles, refuse};
-use super::output::write_whole;
 
 /// Arguments of `profiler export`.
 #[derive(Debug, clap::Args)]

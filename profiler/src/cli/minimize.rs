@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use profiler::files::write_whole;
 use profiler::image::{self, Reference, Tree, WriteOptions};
 use profiler::minimize::{self, Allow, Policy};
 use profiler::profile::{self, Profile};
 use profiler::report::Report;
 
 use super::CheckFailed;
-use super::output::write_whole;
 
 /// Arguments of `profiler minimize`.
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use profiler::files::directory_of;
 use profiler::profile::{self, Profile};
 use profiler::session::{Outcome, describe};
 
@@ -33,10 +34,7 @@ impl Destination {
                 path.display()
             );
         }
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let parent = directory_of(path);
         // Tried now: after an hour of tests is too late.
         tempfile::tempfile_in(parent).with_context(|| {
             format!("cannot write into {}; choose another place with -o", parent.display())
@@ -103,29 +101,6 @@ pub fn store(outcome: &Outcome, destination: &Destination, quiet: bool) -> anyho
         tell(profile, &path, quiet);
     }
     Ok(())
-}
-
-/// Writes a file beside its place, then renames it there.
-///
-/// # Errors
-/// When it cannot be written; what was there before stays.
-pub fn write_whole(
-    path: &Path,
-    fill: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
-) -> std::io::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::PermissionsExt as _;
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    let mut writer = std::io::BufWriter::new(file.as_file_mut());
-    fill(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 /// One line a profile.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use profiler::collect::ContainerKey;
 use profiler::container::{Registry, snapshot};
+use profiler::profile::Run;
 use profiler::session::{Filter, Session};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
-use super::run::{Buffers, empty_run};
+use super::run::Buffers;
 
 /// Arguments of `profiler record`.
 #[derive(Debug, clap::Args)]
@@ -95,7 +96,7 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     for (key, info) in &targets {
         session.add_snapshot(info, key, snapshot::of(info.pid.unwrap_or(0)));
     }
-    let outcome = session.finish(profiler::profile::Run { interrupted, ..empty_run() }).await?;
+    let outcome = session.finish(Run { interrupted, ..Run::default() }).await?;
     output::store(&outcome, &destination, quiet)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! `profiler run`: watch the containers a command starts.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 
@@ -95,27 +94,11 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
             command: args.command,
             exit_status: (!interrupted).then_some(code),
             interrupted,
-            ..empty_run()
+            ..Run::default()
         })
         .await?;
     output::store(&outcome, &destination, quiet)?;
     Ok(ExitCode::from(code as u8))
-}
-
-/// A run that nothing is known of yet.
-pub fn empty_run() -> Run {
-    Run {
-        command: Vec::new(),
-        exit_status: None,
-        started: String::new(),
-        ended: String::new(),
-        kernel: String::new(),
-        tier: String::new(),
-        interrupted: false,
-        lost: Default::default(),
-        containers: BTreeSet::new(),
-        mounts: BTreeSet::new(),
-    }
 }
 
 /// Passes a signal on, unless the terminal already did: it signals the whole

@@ -22,6 +22,7 @@ use super::sink::{
     EMPTY_LAYER, Hashed, appear, append, beside, check_file, new_config, pad, write_layer,
 };
 use super::{ImageError, Layer, Reference, SourceImage, WriteOptions, Written, config};
+use crate::files::directory_of;
 
 const TAG: &str = "org.opencontainers.image.ref.name";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -342,13 +343,9 @@ pub fn write_archive(
 ) -> Result<Written, ImageError> {
     check_file(output, options.force)?;
     let path = Path::new(&output.name);
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let staging = tempfile::Builder::new()
         .prefix(".profiler-")
-        .tempdir_in(directory)
+        .tempdir_in(directory_of(path))
         .map_err(ImageError::io("write", path))?;
     let written = write_blobs(image, layers, output, options, staging.path())?;
     let mut file = beside(path)?;

@@ -11,6 +11,7 @@ use super::blob::{digest_of, digest_text};
 use super::header::{BLOCK, padded};
 use super::select::Selection;
 use super::{ImageError, Reference, SourceImage, config};
+use crate::files;
 
 /// A writer that hashes and counts what passes.
 #[derive(Debug)]
@@ -142,14 +143,7 @@ pub fn check_file(output: &Reference, force: bool) -> Result<(), ImageError> {
 /// # Errors
 /// When its directory cannot be written.
 pub fn beside(path: &Path) -> Result<NamedTempFile, ImageError> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    tempfile::Builder::new()
-        .prefix(".profiler-")
-        .tempfile_in(directory)
-        .map_err(ImageError::io("write", path))
+    files::beside(path).map_err(ImageError::io("write", path))
 }
 
 /// Makes the file of [`beside`] appear.
@@ -157,10 +151,7 @@ pub fn beside(path: &Path) -> Result<NamedTempFile, ImageError> {
 /// # Errors
 /// When it cannot be flushed or renamed; it is removed then.
 pub fn appear(file: NamedTempFile, path: &Path) -> Result<(), ImageError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::Permissions::from_mode(0o644);
-    file.as_file().set_permissions(mode).map_err(ImageError::io("write", path))?;
-    file.persist(path).map(drop).map_err(|error| ImageError::io("write", path)(error.error))
+    files::appear(file, path).map_err(ImageError::io("write", path))
 }
 
 /// Appends a file to a tar with a header that is the same on every machine.

@@ -68,6 +68,26 @@ pub struct Node {
     children: BTreeMap<Vec<u8>, NodeId>,
 }
 
+impl Node {
+    /// A directory that no layer describes.
+    fn directory(parent: NodeId, name: &[u8]) -> Self {
+        Self {
+            name: name.to_vec(),
+            parent,
+            kind: NodeKind::Dir,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            origins: Vec::new(),
+            content: None,
+            group: None,
+            alive: true,
+            children: BTreeMap::new(),
+        }
+    }
+}
+
 /// Where a path leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walk {
@@ -100,20 +120,7 @@ impl<'a> Tree<'a> {
     /// # Errors
     /// [`ImageError::Damaged`] when a hard link leads nowhere.
     pub fn build(layers: &'a [Layer]) -> Result<Self, ImageError> {
-        let root = Node {
-            name: Vec::new(),
-            parent: NodeId(0),
-            kind: NodeKind::Dir,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            size: 0,
-            origins: Vec::new(),
-            content: None,
-            group: None,
-            alive: true,
-            children: BTreeMap::new(),
-        };
+        let root = Node::directory(NodeId(0), b"");
         let mut tree = Self { layers, nodes: vec![root], groups: Vec::new() };
         for layer in 0..layers.len() {
             tree.apply(layer)?;
@@ -268,20 +275,7 @@ impl<'a> Tree<'a> {
     }
 
     fn implicit_directory(&mut self, parent: NodeId, name: &[u8]) -> NodeId {
-        self.add(Node {
-            name: name.to_vec(),
-            parent,
-            kind: NodeKind::Dir,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
-            size: 0,
-            origins: Vec::new(),
-            content: None,
-            group: None,
-            alive: true,
-            children: BTreeMap::new(),
-        })
+        self.add(Node::directory(parent, name))
     }
 
     /// The root directory.

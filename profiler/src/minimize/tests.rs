@@ -1,26 +1,13 @@
 //! Plans over images made here.
 
-use std::collections::BTreeSet;
-
 use super::*;
 use crate::image::tests::{Tar, image};
 use crate::image::{SourceImage, Tree};
-use crate::profile::{ImageId, Kind, Lost, NameEntry, PathEntry, Profile, Run};
+use crate::profile::{ImageId, Kind, NameEntry, PathEntry, Profile, Run};
 
 fn profile(image: &SourceImage, paths: &[(&str, Kind)], names: &[(&str, Kind)]) -> Profile {
     let mut profile = Profile::new(ImageId { id: image.id.clone(), ..ImageId::default() });
-    profile.runs.push(Run {
-        command: vec!["test".into()],
-        exit_status: Some(0),
-        started: "then".into(),
-        ended: String::new(),
-        kernel: String::new(),
-        tier: String::new(),
-        interrupted: false,
-        lost: Lost::default(),
-        containers: BTreeSet::new(),
-        mounts: BTreeSet::new(),
-    });
+    profile.runs.push(Run { exit_status: Some(0), ..Run::default() });
     profile.paths = paths
         .iter()
         .map(|&(path, kind)| PathEntry {

@@ -1,10 +1,11 @@
 //! Reading and writing profile files.
 
 use std::fs;
-use std::io::{self, BufWriter, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Profile, VERSION};
+use crate::files::write_whole;
 
 /// Why a profile could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -69,25 +70,11 @@ pub fn load(path: &Path) -> Result<Profile, LoadError> {
 /// as it was before.
 pub fn save(profile: &Profile, path: &Path) -> Result<(), SaveError> {
     let failed = |source| SaveError { path: path.into(), source };
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file =
-        tempfile::Builder::new().prefix(".profile-").tempfile_in(directory).map_err(failed)?;
-    let mut writer = BufWriter::new(file.as_file_mut());
-    serde_json::to_writer_pretty(&mut writer, profile).map_err(|e| failed(e.into()))?;
-    writer.write_all(b"\n").and_then(|()| writer.flush()).map_err(failed)?;
-    drop(writer);
-    set_default_mode(file.as_file()).map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    Ok(())
-}
-
-/// Temporary files are created 0600; a profile is an ordinary file.
-fn set_default_mode(file: &fs::File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
+    write_whole(path, |writer| {
+        serde_json::to_writer_pretty(&mut *writer, profile)?;
+        writer.write_all(b"\n")
+    })
+    .map_err(failed)
 }
 
 #[cfg(test)]

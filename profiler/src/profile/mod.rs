@@ -62,7 +62,7 @@ pub struct ImageId {
 }
 
 /// One run of a test command, or one recording.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The command under which the containers ran; empty for a recording.
     pub command: Vec<String>,
