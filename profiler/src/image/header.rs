@@ -65,9 +65,14 @@ impl Extensions {
 pub fn rename(group: &[u8], name: &[u8], link: Option<&[u8]>) -> Vec<u8> {
     let split = group.len().saturating_sub(BLOCK as usize);
     let mut new = Vec::new();
-    // PAX records other than names are kept: times, extended attributes.
-    if let Some(records) = pax_records(&group[..split], link.is_some()) {
-        push_extension(&mut new, EntryType::XHeader, b"PaxHeaders/x", &records);
+    // PAX records other than names are kept: times, extended attributes. So
+    // is where a symlink leads, unless another name takes its place.
+    let kept = extensions(&group[..split], link.is_some()).unwrap_or_default();
+    if !kept.records.is_empty() {
+        push_extension(&mut new, EntryType::XHeader, b"PaxHeaders/x", &kept.records);
+    }
+    if let Some(target) = kept.long_link {
+        push_extension(&mut new, EntryType::GNULongLink, b"././@LongLink", &target);
     }
     let mut header = Header::from_byte_slice(&group[split..]).clone();
     push_long(&mut new, EntryType::GNULongName, name);
@@ -81,23 +86,31 @@ pub fn rename(group: &[u8], name: &[u8], link: Option<&[u8]>) -> Vec<u8> {
         set_text(&mut header.as_old_mut().linkname, link);
         header.set_entry_type(EntryType::Link);
         header.set_size(0);
-    } else {
-        header.as_old_mut().linkname.fill(0);
-        header.set_entry_type(EntryType::Regular);
     }
     header.set_cksum();
     new.extend_from_slice(header.as_bytes());
     new
 }
 
-/// The PAX records of a group's extension blocks, names left out.
-fn pax_records(mut blocks: &[u8], for_link: bool) -> Option<Vec<u8>> {
-    let mut kept = Vec::new();
+/// What of a group's extension blocks outlives a new name.
+#[derive(Default)]
+struct Kept {
+    /// PAX records.
+    records: Vec<u8>,
+    /// GNU long link name, as it stands.
+    long_link: Option<Vec<u8>>,
+}
+
+fn extensions(mut blocks: &[u8], for_link: bool) -> Option<Kept> {
+    let mut kept = Kept::default();
     while blocks.len() >= BLOCK as usize {
         let (block, rest) = blocks.split_at(BLOCK as usize);
         let header = Header::from_byte_slice(block);
         let size = header.entry_size().ok()?;
         let data = rest.get(..size as usize)?;
+        if header.entry_type() == EntryType::GNULongLink && !for_link {
+            kept.long_link = Some(data.to_vec());
+        }
         if header.entry_type() == EntryType::XHeader {
             let mut records = data;
             while let Some(space) = records.iter().position(|&byte| byte == b' ') {
@@ -105,17 +118,17 @@ fn pax_records(mut blocks: &[u8], for_link: bool) -> Option<Vec<u8>> {
                 let record = records.get(..len)?;
                 let body = &record[space + 1..];
                 let names = body.starts_with(b"path=")
-                    || body.starts_with(b"linkpath=")
+                    || (for_link && body.starts_with(b"linkpath="))
                     || (for_link && body.starts_with(b"size="));
                 if !names {
-                    kept.extend_from_slice(record);
+                    kept.records.extend_from_slice(record);
                 }
                 records = &records[len..];
             }
         }
         blocks = rest.get(padded(size) as usize..)?;
     }
-    (!kept.is_empty()).then_some(kept)
+    Some(kept)
 }
 
 fn push_long(group: &mut Vec<u8>, kind: EntryType, name: &[u8]) {

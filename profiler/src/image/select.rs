@@ -67,7 +67,7 @@ pub fn select<'a>(
     let mut done = BTreeSet::new();
     for &id in &all {
         let node = tree.node(id);
-        if node.kind == NodeKind::File {
+        if node.kind != NodeKind::Dir {
             if done.insert(id) {
                 let mut names: Vec<_> = tree.hard_links(id);
                 if names.is_empty() {
@@ -98,7 +98,8 @@ pub fn select<'a>(
         .collect())
 }
 
-/// Picks the entries of one file under the names that are kept.
+/// Picks the entries of one file, link or device under the names that are
+/// kept.
 fn select_file(
     image: &SourceImage,
     tree: &Tree<'_>,

@@ -179,6 +179,29 @@ fn git_hard_links_stay_one_file_when_the_first_name_is_dropped() {
 }
 
 #[test]
+fn a_hard_link_to_a_symlink_outlives_its_first_name() {
+    // Engines refused the image: it linked to a name that was not there.
+    let target = format!("/{}", "t".repeat(120));
+    let image = image(vec![Tar::new().link("first", &target).hard("second", "first").bytes()]);
+    let directory = tempfile::tempdir().unwrap();
+    let small = filter(&image, &["/second"], directory.path());
+    let tree = Tree::build(&small.layers).unwrap();
+    let id = tree.lookup(b"/second").unwrap();
+    assert_eq!(tree.node(id).kind, NodeKind::Symlink(target.into_bytes()));
+}
+
+#[test]
+fn a_path_through_a_lower_layers_symlink_hides_it() {
+    // As Docker and Podman do, which unpack each layer by itself.
+    let image = image(vec![
+        Tar::new().dir("usr").dir("usr/lib").link("lib", "usr/lib").bytes(),
+        Tar::new().file("lib/x", "1").bytes(),
+    ]);
+    let tree = Tree::build(&image.layers).unwrap();
+    assert_eq!(paths(&tree), ["/", "/lib", "/lib/x", "/usr", "/usr/lib"]);
+}
+
+#[test]
 fn owners_and_setuid_and_sticky_survive_byte_for_byte() {
     let tar = Tar::new()
         .entry(tar::EntryType::Directory, "tmp", "", 0o1777, b"")

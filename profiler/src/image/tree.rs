@@ -60,7 +60,8 @@ pub struct Node {
     /// The entries that make it, lowest layer first: several for a directory
     /// that layers repeat, none for one that no layer mentions.
     pub origins: Vec<Origin>,
-    /// The entry that holds its content: for a hard link the first name's.
+    /// The entry that says what it is and holds its content: for a hard link
+    /// the first name's. None for directories.
     pub content: Option<Origin>,
     /// Other names of the same file; index into the tree's groups.
     group: Option<usize>,
@@ -154,14 +155,16 @@ impl<'a> Tree<'a> {
                 continue;
             }
             let origin = Origin { layer, entry: index };
-            let parent = self.make_directories(directory);
+            let parent = self.make_directories(layer, directory);
             let (kind, group, content) = match &entry.kind {
                 EntryKind::File => (NodeKind::File, None, Some(origin)),
                 EntryKind::Dir => (NodeKind::Dir, None, None),
-                EntryKind::Symlink(target) => (NodeKind::Symlink(target.clone()), None, None),
-                EntryKind::Char => (NodeKind::Char, None, None),
-                EntryKind::Block => (NodeKind::Block, None, None),
-                EntryKind::Fifo => (NodeKind::Fifo, None, None),
+                EntryKind::Symlink(target) => {
+                    (NodeKind::Symlink(target.clone()), None, Some(origin))
+                }
+                EntryKind::Char => (NodeKind::Char, None, Some(origin)),
+                EntryKind::Block => (NodeKind::Block, None, Some(origin)),
+                EntryKind::Fifo => (NodeKind::Fifo, None, Some(origin)),
                 EntryKind::Hardlink(target) => {
                     let Some(first) = self.lookup(&absolute(target)) else {
                         return Err(ImageError::damaged(
@@ -247,19 +250,24 @@ impl<'a> Tree<'a> {
         group
     }
 
-    /// The directory of this path; made where layers leave it out, found
-    /// through symlinks where a layer below made it one.
-    fn make_directories(&mut self, path: &[u8]) -> NodeId {
+    /// The directory of this path; made where layers leave it out. A symlink
+    /// of the same layer is followed, one of a layer below is hidden: engines
+    /// unpack each layer by itself.
+    fn make_directories(&mut self, layer: usize, path: &[u8]) -> NodeId {
         let mut at = self.root();
         for part in path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()) {
             let child = self.node(at).children.get(part).copied();
             at = match child {
                 Some(child) => match &self.node(child).kind {
                     NodeKind::Dir => child,
-                    NodeKind::Symlink(_) => match self.walk_from(at, part, true).end {
-                        Some(end) if self.node(end).kind == NodeKind::Dir => end,
-                        _ => self.replace_by_directory(child),
-                    },
+                    NodeKind::Symlink(_)
+                        if self.node(child).origins.last().map(|o| o.layer) == Some(layer) =>
+                    {
+                        match self.walk_from(at, part, true).end {
+                            Some(end) if self.node(end).kind == NodeKind::Dir => end,
+                            _ => self.replace_by_directory(child),
+                        }
+                    }
                     _ => self.replace_by_directory(child),
                 },
                 None => self.implicit_directory(at, part),
@@ -423,7 +431,10 @@ impl<'a> Tree<'a> {
     /// # Errors
     /// When it cannot be read.
     pub fn open(&self, id: NodeId) -> Result<Option<Box<dyn ReadSeek>>, ImageError> {
-        let Some(content) = self.node(id).content else { return Ok(None) };
+        let node = self.node(id);
+        let Some(content) = node.content.filter(|_| node.kind == NodeKind::File) else {
+            return Ok(None);
+        };
         let layer = &self.layers[content.layer];
         layer.content(&layer.entries[content.entry]).map(Some)
     }
