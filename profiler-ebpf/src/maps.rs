@@ -87,6 +87,12 @@ pub static OFFSETS: Offsets = Offsets {
 #[unsafe(no_mangle)]
 pub static SETTINGS: Settings = Settings { host_mnt_ns: 0, host_dev: 0 };
 
+/// `SYSCALLS - 1`, as a value that the compiler does not know and so cannot
+/// drop a mask for: older verifiers lose track of a bound that was checked on
+/// another copy of the number.
+#[unsafe(no_mangle)]
+pub static SYSCALL_MASK: u32 = SYSCALLS as u32 - 1;
+
 /// What each system call names.
 #[unsafe(no_mangle)]
 pub static SYSCALL_TABLE: SyscallTable = [[0; 2]; SYSCALLS];

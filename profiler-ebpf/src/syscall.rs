@@ -5,8 +5,8 @@ use aya_ebpf::programs::BtfTracePointContext;
 use profiler_ebpf::{SYSCALLS, Spec, counter, flag, kind};
 
 use crate::event::{Touch, buffer, name_slot, report};
-use crate::kernel::{Place, Typed, current, field, place, probe};
-use crate::maps::{NAME_MAX, SYSCALL_TABLE, count};
+use crate::kernel::{Place, Typed, constant, current, field, place, probe};
+use crate::maps::{NAME_MAX, SYSCALL_MASK, SYSCALL_TABLE, count};
 use crate::offset;
 
 const ENOENT: i64 = -2;
@@ -26,10 +26,11 @@ pub fn on_exit(ctx: &BtfTracePointContext) {
     if nr >= SYSCALLS as u64 {
         return;
     }
-    // SAFETY: checked against the table's length; volatile because the table
-    // is filled in after compilation.
+    let index = nr as usize & constant(&SYSCALL_MASK);
+    // SAFETY: masked to the table's length; volatile because the table is
+    // filled in after compilation.
     let specs = unsafe {
-        core::ptr::read_volatile((&raw const SYSCALL_TABLE).cast::<[u32; 2]>().add(nr as usize))
+        core::ptr::read_volatile((&raw const SYSCALL_TABLE).cast::<[u32; 2]>().add(index))
     };
     if specs[0] == 0 {
         return;
