@@ -72,6 +72,11 @@ pub fn write_layer(
         writer.write_all(header).map_err(ImageError::io("write", shown))?;
         let Some(content) = item.content else { continue };
         let entry = &layer.layer.entries[content];
+        // Links and devices have none, and may not even be opened where the
+        // content lies on disk.
+        if entry.size == 0 {
+            continue;
+        }
         let mut reader = layer.layer.content(entry)?;
         copy(&mut reader, writer, entry.size, shown)?;
         let padding = (padded(entry.size) - entry.size) as usize;
