@@ -74,7 +74,20 @@ pub fn main() -> ExitCode {
     result.unwrap_or_else(|error| {
         // One line: cause chains join with a colon, line breaks would split
         // the message in logs.
-        eprintln!("profiler: {}", format!("{error:#}").replace('\n', " "));
+        eprintln!("profiler: {}", one_line(&error).replace('\n', " "));
         if error.is::<CheckFailed>() { ExitCode::from(1) } else { ExitCode::from(failure_code) }
     })
+}
+
+/// An error with its causes; a cause that the message tells already is not
+/// told again.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
