@@ -183,8 +183,14 @@ fn expand_name(path: &[u8], origin: &[u8]) -> Vec<u8> {
         (b"${LIB}", b"lib/x86_64-linux-gnu".as_slice()),
         (b"$LIB", b"lib/x86_64-linux-gnu"),
     ] {
-        while let Some(at) = out.windows(variable.len()).position(|window| window == variable) {
+        // Onwards from what was put in: a directory may bear a variable's name.
+        let mut from = 0;
+        while let Some(at) =
+            out[from..].windows(variable.len()).position(|window| window == variable)
+        {
+            let at = from + at;
             out.splice(at..at + variable.len(), value.iter().copied());
+            from = at + value.len();
         }
     }
     out
@@ -243,4 +249,16 @@ fn read(tree: &Tree<'_>, id: NodeId) -> Result<Vec<u8>, ImageError> {
         ))?;
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_named_like_a_variable_ends() {
+        assert_eq!(expand(b"$ORIGIN/../lib", b"/opt/app"), b"/opt/app/../lib");
+        assert!(expand(b"${ORIGIN}/lib", b"/a/${ORIGIN}").starts_with(b"/a/"));
+        assert!(expand(b"$ORIGIN:x", b"/a/$ORIGIN").starts_with(b"/a/"));
+    }
 }
