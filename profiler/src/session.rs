@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::capture::{CaptureError, Options, Probe, Touch};
 use crate::collect::{Collector, ContainerKey};
-use crate::container::{ContainerInfo, Engine, Registry, RegistryError};
+use crate::container::{ContainerInfo, Engine, Registry};
 use crate::profile::{Profile, Run};
 
 /// Why a session could not start or go on.
@@ -18,9 +18,6 @@ pub enum SessionError {
     /// See [`CaptureError`].
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// See [`RegistryError`].
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
     /// The ring buffer could not be polled.
     #[error("cannot read events from the kernel: {0}; the profile would not be whole, run again")]
     Poll(#[source] io::Error),
@@ -63,19 +60,23 @@ pub struct Outcome {
 }
 
 impl Session {
-    /// Asks the engines, attaches the programs. On return every touch counts.
+    /// Attaches the programs; the engines are listened to already. On return
+    /// every touch counts.
     ///
     /// # Errors
     /// See [`SessionError`].
-    pub async fn start(filter: Filter, options: Options) -> Result<Self, SessionError> {
-        let registry = Arc::new(Registry::start().await?);
+    pub async fn start(
+        registry: Registry,
+        filter: Filter,
+        options: Options,
+    ) -> Result<Self, SessionError> {
         let earlier = match filter {
             Filter::Started { .. } => registry.running().await,
             Filter::Only(_) => BTreeSet::new(),
         };
         let probe = Probe::attach(options)?;
         Ok(Self {
-            registry,
+            registry: Arc::new(registry),
             probe,
             collector: Collector::default(),
             filter,

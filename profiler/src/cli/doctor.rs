@@ -22,8 +22,7 @@ enum Format {
 
 /// Runs the verb.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let checks = runtime.block_on(doctor::check());
+    let checks = super::block_on(async { Ok(doctor::check().await) })?;
     match args.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&checks)?),
         Format::Table => {

@@ -79,6 +79,11 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// Runs a verb that waits for the kernel and the engines.
+fn block_on<T>(verb: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(verb)
+}
+
 /// An error with its causes; a cause that the message tells already is not
 /// told again.
 fn one_line(error: &anyhow::Error) -> String {
@@ -90,4 +95,14 @@ fn one_line(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -8,6 +8,18 @@ use profiler::files::directory_of;
 use profiler::profile::{self, Profile};
 use profiler::session::{Outcome, describe};
 
+/// The arguments that say where profiles go.
+#[derive(Debug, clap::Args)]
+pub struct ProfileOutput {
+    /// Where the profile goes: a file for one image, a directory for several.
+    /// Without it each image's profile is written to NAME.profile.json here.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace profiles that exist.
+    #[arg(long)]
+    force: bool,
+}
+
 /// Where `-o` points, checked before anything runs.
 #[derive(Debug)]
 pub enum Destination {
@@ -23,8 +35,11 @@ impl Destination {
     /// # Errors
     /// When the file exists and may not be replaced, or its directory cannot
     /// be written.
-    pub fn check(output: Option<&Path>, force: bool) -> anyhow::Result<Self> {
-        let Some(path) = output else { return Ok(Self::Directory(".".into(), force)) };
+    pub fn check(args: &ProfileOutput) -> anyhow::Result<Self> {
+        let force = args.force;
+        let Some(path) = args.output.as_deref() else {
+            return Ok(Self::Directory(".".into(), force));
+        };
         if path.is_dir() {
             return Ok(Self::Directory(path.into(), force));
         }

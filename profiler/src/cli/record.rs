@@ -1,6 +1,5 @@
 //! `profiler record`: watch containers that already run.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,12 +21,8 @@ pub struct Args {
     /// Stop after this time, e.g. 30s, 10m, 2h; without it, on Ctrl-C.
     #[arg(long, value_name = "D", value_parser = duration)]
     duration: Option<Duration>,
-    /// Where the profile goes: a file for one image, a directory for several.
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Replace profiles that exist.
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    output: output::ProfileOutput,
     #[command(flatten)]
     buffers: Buffers,
 }
@@ -50,24 +45,22 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs the verb.
 pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(watch(args, quiet))
+    super::block_on(watch(args, quiet))
 }
 
 async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
-    let destination = output::Destination::check(args.output.as_deref(), args.force)?;
+    let destination = output::Destination::check(&args.output)?;
     let registry = Registry::start().await?;
     let mut targets = Vec::new();
     for name in &args.container {
         let (engine, info) = registry.find(name).await?;
         targets.push((ContainerKey { engine, id: info.id.clone() }, info));
     }
-    registry.shutdown().await;
 
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let keys = targets.iter().map(|(key, _)| key.clone()).collect();
-    let mut session = Session::start(Filter::Only(keys), args.buffers.options()).await?;
+    let mut session = Session::start(registry, Filter::Only(keys), args.buffers.options()).await?;
     // After attaching: what is opened between a snapshot before and the
     // attachment would be seen by neither.
     for (key, info) in &targets {

@@ -1,10 +1,10 @@
 //! `profiler run`: watch the containers a command starts.
 
-use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 
 use anyhow::Context as _;
 use profiler::capture::Options;
+use profiler::container::Registry;
 use profiler::profile::Run;
 use profiler::session::{Filter, Session};
 use tokio::process::{Child, Command};
@@ -18,13 +18,8 @@ pub struct Args {
     /// Watch containers of this image only (reference or ID; repeat for more).
     #[arg(long, value_name = "REF")]
     image: Vec<String>,
-    /// Where the profile goes: a file for one image, a directory for several.
-    /// Without it each image's profile is written to NAME.profile.json here.
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Replace profiles that exist.
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    output: output::ProfileOutput,
     #[command(flatten)]
     buffers: Buffers,
     /// The command to run, with its arguments.
@@ -57,17 +52,17 @@ impl Buffers {
 
 /// Runs the verb.
 pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(watch(args, quiet))
+    super::block_on(watch(args, quiet))
 }
 
 async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
-    let destination = output::Destination::check(args.output.as_deref(), args.force)?;
+    let destination = output::Destination::check(&args.output)?;
     // Before the command starts, so that a signal in between is not lost.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let filter = Filter::Started { images: args.image };
-    let mut session = Session::start(filter, args.buffers.options()).await?;
+    let registry = Registry::start().await?;
+    let mut session = Session::start(registry, filter, args.buffers.options()).await?;
 
     let mut child = Command::new(&args.command[0])
         .args(&args.command[1..])

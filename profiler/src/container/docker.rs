@@ -216,6 +216,23 @@ impl futures_core::Stream for Receiver {
     }
 }
 
+/// Percent-encodes what a path segment of a request may not hold; the bytes
+/// of `also` stay too.
+pub fn escape(name: &str, also: &str) -> String {
+    name.chars()
+        .map(|character| {
+            if character.is_ascii_alphanumeric()
+                || "-_.:".contains(character)
+                || also.contains(character)
+            {
+                return character.to_string();
+            }
+            let mut bytes = [0; 4];
+            character.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02X}")).collect()
+        })
+        .collect()
+}
+
 fn empty() -> Body {
     Full::new(Bytes::new()).map_err(|never| match never {}).boxed()
 }
@@ -234,4 +251,16 @@ fn message_of(status: StatusCode, body: &[u8]) -> String {
 
 fn runtime() -> Result<tokio::runtime::Runtime, DockerError> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn names_cannot_lead_to_another_request() {
+        assert_eq!(escape("a-b_c.d:1", ""), "a-b_c.d:1");
+        assert_eq!(escape("../x?y=\u{e9}", ""), "..%2Fx%3Fy%3D%C3%A9");
+        assert_eq!(escape("r/n@sha256:0", "/@"), "r/n@sha256:0");
+    }
 }

@@ -6,6 +6,7 @@
 
 mod cgroup;
 pub mod docker;
+mod json;
 mod podman;
 mod registry;
 pub mod snapshot;

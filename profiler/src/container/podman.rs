@@ -19,6 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::ContainerInfo;
+use super::json::{text, texts};
 use crate::profile::{BytePath, ImageId};
 
 const DRIVERS: [&str; 3] = ["overlay", "vfs", "btrfs"];
@@ -57,17 +58,18 @@ fn stores() -> Vec<Store> {
 
 /// IDs of all containers that exist.
 pub fn all() -> Vec<String> {
-    entries(|_| true).into_iter().filter_map(|entry| text(&entry.value, "id")).collect()
+    entries(|_| true).into_iter().filter_map(|entry| text(&entry.value, "/id")).collect()
 }
 
 /// The container with this full ID, or with this name or beginning of an ID
 /// if it is the only one.
 pub fn find(name: &str) -> Vec<ContainerInfo> {
     let exact = entries(|value| {
-        text(value, "id").as_deref() == Some(name) || names(value).iter().any(|n| n == name)
+        text(value, "/id").as_deref() == Some(name)
+            || texts(value, "/names").iter().any(|n| n == name)
     });
     let found = if exact.is_empty() && name.len() >= 3 {
-        entries(|value| text(value, "id").is_some_and(|id| id.starts_with(name)))
+        entries(|value| text(value, "/id").is_some_and(|id| id.starts_with(name)))
     } else {
         exact
     };
@@ -101,7 +103,7 @@ fn entries(wanted: impl Fn(&Value) -> bool) -> Vec<Entry> {
 
 fn info(entry: &Entry) -> Option<ContainerInfo> {
     let Entry { store, driver, value } = entry;
-    let id = text(value, "id")?;
+    let id = text(value, "/id")?;
     let userdata = format!("{driver}-containers/{id}/userdata");
     let pid = fs::read_to_string(store.run.join(&userdata).join("pidfile"))
         .ok()
@@ -115,13 +117,13 @@ fn info(entry: &Entry) -> Option<ContainerInfo> {
         .filter_map(|mount| Some(BytePath::from(mount.get("destination")?.as_str()?)))
         .collect();
     // Podman keeps its own record as JSON inside JSON.
-    let reference = text(value, "metadata")
+    let reference = text(value, "/metadata")
         .and_then(|metadata| serde_json::from_str::<Value>(&metadata).ok())
-        .and_then(|metadata| text(&metadata, "image-name"));
-    let image = image(store, driver, &text(value, "image")?, reference)?;
+        .and_then(|metadata| text(&metadata, "/image-name"));
+    let image = image(store, driver, &text(value, "/image")?, reference)?;
     Some(ContainerInfo {
         id,
-        name: names(value).into_iter().next().unwrap_or_default(),
+        name: texts(value, "/names").into_iter().next().unwrap_or_default(),
         image,
         pid,
         mounts,
@@ -134,40 +136,20 @@ fn image(store: &Store, driver: &str, id: &str, reference: Option<String>) -> Op
     let name = || {
         let Some(Value::Array(list)) = json(&images.join("images.json")) else { return None };
         list.iter()
-            .find(|value| text(value, "id").as_deref() == Some(id))
-            .and_then(|value| names(value).into_iter().next())
+            .find(|value| text(value, "/id").as_deref() == Some(id))
+            .and_then(|value| texts(value, "/names").into_iter().next())
     };
     let key = format!("={}", STANDARD.encode(format!("sha256:{id}")));
     let config = json(&images.join(id).join(key)).unwrap_or_default();
     Some(ImageId {
         reference: reference.filter(|r| !r.is_empty()).or_else(name).unwrap_or_else(|| id.into()),
         id: format!("sha256:{id}"),
-        diff_ids: config
-            .pointer("/rootfs/diff_ids")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|id| id.as_str().map(str::to_owned))
-            .collect(),
-        os: text(&config, "os").unwrap_or_default(),
-        architecture: text(&config, "architecture").unwrap_or_default(),
+        diff_ids: texts(&config, "/rootfs/diff_ids"),
+        os: text(&config, "/os").unwrap_or_default(),
+        architecture: text(&config, "/architecture").unwrap_or_default(),
     })
 }
 
 fn json(path: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-fn text(value: &Value, key: &str) -> Option<String> {
-    value.get(key)?.as_str().map(str::to_owned)
-}
-
-fn names(value: &Value) -> Vec<String> {
-    value
-        .get("names")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(|name| name.as_str().map(str::to_owned))
-        .collect()
 }

@@ -9,7 +9,8 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use super::docker::{Docker, DockerError};
+use super::docker::{Docker, DockerError, escape};
+use super::json::{text, texts};
 use super::{ContainerInfo, Engine, podman};
 use crate::profile::{BytePath, ImageId};
 
@@ -173,7 +174,7 @@ async fn listen(docker: Docker, mut events: hyper::body::Incoming, known: Known)
 }
 
 async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo, DockerError> {
-    let container = docker.get_json(&format!("/containers/{}/json", escape(name))).await?;
+    let container = docker.get_json(&format!("/containers/{}/json", escape(name, ""))).await?;
     let image_id = text(&container, "/Image").unwrap_or_default();
     let image = docker.get_json(&format!("/images/{image_id}/json")).await.unwrap_or_default();
     let mounts = container
@@ -190,13 +191,7 @@ async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo, DockerErr
         image: ImageId {
             reference: text(&container, "/Config/Image").unwrap_or_else(|| image_id.clone()),
             id: image_id,
-            diff_ids: image
-                .pointer("/RootFS/Layers")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(|id| id.as_str().map(str::to_owned))
-                .collect(),
+            diff_ids: texts(&image, "/RootFS/Layers"),
             os: text(&image, "/Os").unwrap_or_default(),
             architecture: text(&image, "/Architecture").unwrap_or_default(),
         },
@@ -208,20 +203,4 @@ async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo, DockerErr
         mounts,
         rootfs: text(&container, "/GraphDriver/Data/MergedDir").map(Into::into),
     })
-}
-
-/// Percent-encodes what a path segment may not hold.
-fn escape(name: &str) -> String {
-    name.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
-}
-
-fn text(value: &Value, pointer: &str) -> Option<String> {
-    value.pointer(pointer)?.as_str().map(str::to_owned)
 }

@@ -11,7 +11,10 @@ use serde_json::Value;
 use super::blob::Blob;
 use super::select::Selection;
 use super::{ImageError, Reference, SourceImage, WriteOptions, Written, archive, overlay2};
-use crate::container::docker::{Docker, DockerError};
+use crate::container::docker::{Docker, DockerError, escape};
+
+/// What of a path belongs to image names: repositories and digests.
+const NAME: &str = "/@";
 
 /// Opens an image of the daemon.
 ///
@@ -25,13 +28,13 @@ pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
         Err(why) => log::info!("reading {reference} through the daemon's export: {why}"),
     }
     let mut file = temporary()?;
-    docker.get_to_writer(&format!("/images/{}/get", escape(&reference.name)), &mut file)?;
+    docker.get_to_writer(&format!("/images/{}/get", escape(&reference.name, NAME)), &mut file)?;
     let blob = Blob::whole(file).map_err(ImageError::io("read", std::env::temp_dir()))?;
     archive::read(&reference.to_string(), None, blob)
 }
 
 fn inspect(docker: &Docker, reference: &Reference) -> Result<Value, ImageError> {
-    let path = format!("/images/{}/json", escape(&reference.name));
+    let path = format!("/images/{}/json", escape(&reference.name, NAME));
     docker.get_json_blocking(&path).map_err(|error| not_found(error, reference))
 }
 
@@ -51,7 +54,7 @@ fn not_found(error: DockerError, reference: &Reference) -> ImageError {
 /// [`ImageError::Exists`], or when the daemon cannot be asked.
 pub fn check_output(output: &Reference, force: bool) -> Result<(), ImageError> {
     let docker = Docker::from_env()?;
-    match docker.get_json_blocking(&format!("/images/{}/json", escape(&output.name))) {
+    match docker.get_json_blocking(&format!("/images/{}/json", escape(&output.name, NAME))) {
         Ok(_) if !force => Err(ImageError::Exists(output.to_string())),
         Ok(_) => Ok(()),
         Err(error) if error.is_not_found() => Ok(()),
@@ -96,16 +99,4 @@ fn tagged(name: &str) -> String {
 fn temporary() -> Result<File, ImageError> {
     tempfile::tempfile()
         .map_err(ImageError::io("create a temporary file in", Path::new(&std::env::temp_dir())))
-}
-
-/// Percent-encodes what a path segment may not hold; slashes belong to names.
-pub fn escape(name: &str) -> String {
-    name.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' | b'/' | b'@' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
