@@ -6,23 +6,20 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA};
 use aya_ebpf::helpers::generated::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_loop,
-    bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_ringbuf_output,
+    bpf_probe_read_kernel, bpf_ringbuf_output, bpf_ringbuf_query,
 };
-use profiler_ebpf::{HEADER, Header, Key, counter, flag, kind};
+use profiler_ebpf::{CHUNKS, HEADER, Header, Key, counter, flag, kind};
 
-use crate::kernel::{Place, Typed, field, probe};
-use crate::maps::{
-    BUFFER, CGROUP_BUFFER, CGROUPS, EVENTS, FILL_MAX, NAME_MAX, SCRATCH, SEEN, count,
-};
-use crate::offset;
+use crate::group::{self, lose};
+use crate::kernel::{Place, Typed, current, field, probe};
+use crate::maps::{BUFFER, EVENTS, FILL_MAX, NAME_MAX, SCRATCH, SEEN, count};
+use crate::{offset, setting};
 
 /// Deepest directory nesting a record can tell.
 const DEPTH: u32 = 256;
-/// Control groups above the task's that a record tells.
-const CGROUP_DEPTH: u32 = 16;
 
 /// A touch, before it is known whether it is new.
 pub struct Touch {
@@ -30,16 +27,43 @@ pub struct Touch {
     pub flags: u8,
     /// `struct file`, 0 where only a name is known.
     pub file: u64,
-    /// `struct dentry` the name starts from, 0 for none.
-    pub base: u64,
+    /// Where the name starts from.
+    pub base: Base,
     /// Bytes of the name, which stands in the buffer after the header.
     pub name_len: usize,
 }
 
+/// A touch and its task's place, as they wait in the buffer. Numbers only:
+/// what is read back from a map has no type.
+#[repr(C)]
+struct Pending {
+    root_sb: u64,
+    cgroup: u64,
+    kn: u64,
+    file: u64,
+    base: Base,
+    name_len: u64,
+    dev: u32,
+    kind: u8,
+    flags: u8,
+}
+
+/// A directory that a name starts from; all zero for none.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub struct Base {
+    /// `struct dentry`.
+    pub dentry: u64,
+    /// Its inode number.
+    pub ino: u64,
+    /// Its `struct super_block`.
+    pub sb: u64,
+}
+
 /// This CPU's record under construction.
 #[inline(always)]
-pub fn buffer() -> Option<*mut u8> {
-    BUFFER.get_ptr_mut(0).map(|buffer| buffer.cast())
+pub fn buffer(slot: u32) -> Option<*mut u8> {
+    BUFFER.get_ptr_mut(slot).map(|buffer| buffer.cast())
 }
 
 /// Where the name goes in the record.
@@ -53,38 +77,45 @@ pub fn name_slot(buffer: *mut u8) -> *mut u8 {
 /// verifier knows nothing of a map's contents: it need not follow how the
 /// values develop, and checks each loop body once.
 #[repr(C)]
-struct Loop {
+pub struct Loop {
     /// Structure the walk stands at.
-    at: u64,
+    pub at: u64,
     /// Where the next name goes; bytes of the name to hash.
-    end: u64,
-    /// Hash so far; whether the walk arrived.
-    value: u64,
+    pub end: u64,
+    /// Hash so far; the directory to arrive at, 0 on arrival.
+    pub value: u64,
 }
 
-/// Where [`Loop`] stands in a buffer.
-const LOOP: usize = SCRATCH - 1024;
+/// Where [`Loop`] stands in a buffer, from its end.
+pub const LOOP: usize = 1024;
+/// Where [`Pending`] stands in a buffer.
+const PENDING: usize = SCRATCH - 1536;
+/// Where what was read of the kernel's structures stands in a buffer.
+const FILE: usize = SCRATCH - 768;
+const DENTRY: usize = SCRATCH - 512;
+const INODE: usize = SCRATCH - 256;
 
 /// The loop state of a buffer.
 #[inline(always)]
 fn state(buffer: *mut u8) -> *mut Loop {
     // SAFETY: inside the buffer and aligned.
-    unsafe { buffer.add(LOOP).cast() }
+    unsafe { buffer.add(SCRATCH - LOOP).cast() }
 }
 
-/// Sets a loop's state and runs it.
+/// Sets a loop's state and runs it. The body is handed the buffer's slot.
 #[inline(always)]
-fn run(
-    buffer: *mut u8,
+pub fn run(
+    state: *mut Loop,
+    slot: u32,
     count: u32,
     body: unsafe extern "C" fn(u64, *mut c_void) -> i64,
     start: Loop,
 ) -> (u64, u64) {
-    let state = state(buffer);
-    // SAFETY: see `state`; the body takes no context.
+    let mut slot = slot;
+    // SAFETY: the state is inside a buffer; the slot outlives the call.
     unsafe {
         state.write(start);
-        bpf_loop(count, body as *mut c_void, core::ptr::null_mut(), 0);
+        bpf_loop(count, body as *mut c_void, (&raw mut slot).cast(), 0);
         (
             core::ptr::read_volatile(&raw const (*state).end),
             core::ptr::read_volatile(&raw const (*state).value),
@@ -92,53 +123,86 @@ fn run(
     }
 }
 
-/// Hash of the name in the buffer: multiply and rotate over 8-byte words.
+/// One step of [`hash_name`].
 #[inline(always)]
-fn hash_name(buffer: *mut u8, len: usize) -> u64 {
-    let words = len.div_ceil(8) as u32;
-    let start = Loop { at: 0, end: len as u64, value: len as u64 ^ 0x9e37_79b9_7f4a_7c15 };
-    run(buffer, words, hash_word, start).1
+fn mix(hash: u64, word: u64) -> u64 {
+    (hash ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29)
+}
+
+/// Words hashed in line; longer names take a loop.
+const INLINE_WORDS: usize = 8;
+
+/// Hash of the name in a buffer: multiply and rotate over 8-byte words.
+///
+/// A global function: the verifier checks it once, whoever calls it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn hash_name(slot: u32, len: u64) -> u64 {
+    let Some(buffer) = buffer(slot) else { return 0 };
+    let len = len as usize & (NAME_MAX - 1);
+    // What stands behind the name is a former record's.
+    // SAFETY: HEADER + NAME_MAX + 8 is inside the buffer.
+    unsafe {
+        for index in 0..8 {
+            core::ptr::write_volatile(buffer.add(HEADER + len + index), 0);
+        }
+    }
+    let mut hash = len as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    for index in 0..INLINE_WORDS {
+        if index * 8 >= len {
+            return hash;
+        }
+        // SAFETY: as above, and HEADER is a multiple of 8.
+        let word =
+            unsafe { core::ptr::read_volatile(buffer.add(HEADER + index * 8).cast::<u64>()) };
+        hash = mix(hash, word);
+    }
+    let words = len.div_ceil(8).saturating_sub(INLINE_WORDS) as u32;
+    run(state(buffer), slot, words, hash_word, Loop { at: 0, end: 0, value: hash }).1
 }
 
 /// Body of [`hash_name`]'s loop.
-unsafe extern "C" fn hash_word(index: u64, _: *mut c_void) -> i64 {
-    let Some(buffer) = buffer() else { return 1 };
-    let at = (index as usize * 8) & (NAME_MAX - 1);
+unsafe extern "C" fn hash_word(index: u64, slot: *mut c_void) -> i64 {
+    // SAFETY: the slot that `run` passes.
+    let Some(buffer) = buffer(unsafe { *slot.cast::<u32>() }) else { return 1 };
+    let at = ((index as usize + INLINE_WORDS) * 8) & (NAME_MAX - 1);
     // SAFETY: HEADER + NAME_MAX + 8 is inside the buffer, HEADER a multiple
     // of 8.
     unsafe {
         let state = state(buffer);
-        let mut word = core::ptr::read_volatile(buffer.add(HEADER + at).cast::<u64>());
-        let left = (*state).end.wrapping_sub(at as u64);
-        if left < 8 {
-            // What stands behind the name is a former record's.
-            word &= (1u64 << ((left * 8) & 63)) - 1;
-        }
-        (*state).value =
-            ((*state).value ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29);
+        let word = core::ptr::read_volatile(buffer.add(HEADER + at).cast::<u64>());
+        (*state).value = mix((*state).value, word);
     }
     0
 }
 
-/// Appends the names from `dentry` up to its filesystem's root at `end`.
-/// Returns the new end, and whether all fitted.
+/// Appends the names from `dentry` up to `root`, or its filesystem's root, at
+/// `end`. Returns the new end, and the dentry arrived at, 0 when not all
+/// fitted.
 #[inline(always)]
-fn append_path(buffer: *mut u8, dentry: u64, end: u64) -> (u64, bool) {
-    let (end, done) = run(buffer, DEPTH, append_name, Loop { at: dentry, end, value: 0 });
-    (end & (SCRATCH as u64 - 1), done != 0)
+fn append_path(slot: u32, buffer: *mut u8, dentry: u64, root: u64, end: u64) -> (u64, u64) {
+    let start = Loop { at: dentry, end, value: root };
+    let state = state(buffer);
+    let (end, _) = run(state, slot, DEPTH, append_name, start);
+    // SAFETY: see `state`.
+    let top = unsafe { core::ptr::read_volatile(&raw const (*state).at) };
+    // The walk marks its arrival by forgetting the root.
+    let arrived = unsafe { core::ptr::read_volatile(&raw const (*state).value) } == 0;
+    (end & (SCRATCH as u64 - 1), if arrived { top } else { 0 })
 }
 
 /// Body of [`append_path`]'s loop.
-unsafe extern "C" fn append_name(_: u64, _: *mut c_void) -> i64 {
-    let Some(buffer) = buffer() else { return 1 };
+unsafe extern "C" fn append_name(_: u64, slot: *mut c_void) -> i64 {
+    // SAFETY: the slot that `run` passes.
+    let Some(buffer) = buffer(unsafe { *slot.cast::<u32>() }) else { return 1 };
     let state = state(buffer);
     // SAFETY: see `state`; `end` is checked before it is used, and a
     // component has at most 255 bytes.
     unsafe {
         let dentry = (*state).at;
         let parent: u64 = probe(dentry, offset!(dentry_parent));
-        if parent == dentry || parent == 0 {
-            (*state).value = 1;
+        if dentry == (*state).value || parent == dentry || parent == 0 {
+            (*state).value = 0;
             return 1;
         }
         let end = (*state).end as usize;
@@ -156,214 +220,46 @@ unsafe extern "C" fn append_name(_: u64, _: *mut c_void) -> i64 {
     0
 }
 
-/// Reports a touch if it is the first of its kind.
-#[inline(always)]
-pub fn report(place: &Place, touch: &Touch) {
-    let Some(buffer) = buffer() else { return };
-    let (mut ino, mut mode, mut dentry) = (0u64, 0u16, 0u64);
-    let mut flags = touch.flags;
-    if touch.file != 0 {
-        dentry = dentry_of(touch.file, place.root_sb);
-        let inode: u64 = probe(dentry, offset!(dentry_inode));
-        let sb: u64 = probe(inode, offset!(inode_sb));
-        // Volumes, tmpfs, proc: not files of the image.
-        if sb != place.root_sb {
-            return;
-        }
-        ino = probe(inode, offset!(inode_ino));
-        mode = probe(inode, offset!(inode_mode));
-        const FMODE_WRITE: u32 = 2;
-        if touch.kind == kind::OPEN {
-            let mode: u32 = probe(touch.file, offset!(file_mode));
-            if mode & FMODE_WRITE != 0 {
-                flags |= flag::WRITE;
-            }
-        }
-    }
-    let mut base_ino = 0u64;
-    let mut base = touch.base;
-    if base != 0 {
-        let inode: u64 = probe(base, offset!(dentry_inode));
-        base_ino = probe(inode, offset!(inode_ino));
-        let sb: u64 = probe(base, offset!(dentry_sb));
-        if sb != place.root_sb {
-            base = 0;
-            flags |= flag::BASE_OUTSIDE;
-            if touch.file == 0 {
-                return;
-            }
-        }
-    }
-    let dev = place.dev;
-    let key = Key {
-        cgroup: place.cgroup,
-        ino,
-        base: base_ino,
-        name: hash_name(buffer, touch.name_len & (NAME_MAX - 1)),
-        dev,
-        what: u32::from(touch.kind) | u32::from(flags) << 8,
-    };
-    // SAFETY: only asked whether it is there.
-    if unsafe { SEEN.get(&key) }.is_some() {
-        return;
-    }
-    announce_cgroup(place);
-
-    let name_len = touch.name_len & (NAME_MAX - 1);
-    let mut end = (HEADER + name_len) as u64;
-    let mut path_len = 0u64;
-    if dentry != 0 {
-        let pprev: u64 = probe(dentry, offset!(dentry_pprev));
-        if pprev == 0 {
-            flags |= flag::UNLINKED;
-        }
-        let (after, whole) = append_path(buffer, dentry, end);
-        if !whole {
-            flags |= flag::CUT;
-        }
-        path_len = after - end;
-        end = after;
-    }
-    let mut base_len = 0u64;
-    if base != 0 && name_len != 0 {
-        let (after, whole) = append_path(buffer, base, end);
-        if !whole {
-            flags |= flag::CUT;
-        }
-        base_len = after - end;
-        end = after;
-    }
-    if foreign_exe(place) {
-        flags |= flag::FOREIGN_EXE;
-    }
-    let header = Header {
-        cgroup: place.cgroup,
-        ino,
-        dev,
-        name_len: name_len as u16,
-        path_len: path_len as u16,
-        base_len: base_len as u16,
-        kind: touch.kind,
-        flags,
-        mode: u32::from(mode),
-        ..now()
-    };
-    // SAFETY: the buffer is larger than a header and aligned.
-    unsafe { buffer.cast::<Header>().write(header) };
-
-    match SEEN.insert(&key, &1, u64::from(BPF_NOEXIST)) {
-        Ok(()) => {}
-        // EEXIST: another CPU reported the same in the meantime.
-        Err(-17) => return,
-        // Full: delivered all the same, at the price of a record each time.
-        Err(_) => count(counter::TABLE_FULL),
-    }
-    if flags & flag::CUT != 0 {
-        count(counter::CUT);
-    }
-    if !send(buffer, end) {
-        let _ = SEEN.remove(&key);
-    }
+/// What a record says of a file, read into the buffer in three gulps: each
+/// read of the kernel's memory costs more than what it reads.
+struct Subject {
+    dentry: u64,
+    ino: u64,
+    sb: u64,
+    mode: u32,
 }
 
-/// A header with what is the same for all: time and task.
+/// Reads the start of a structure to a place in the buffer.
 #[inline(always)]
-fn now() -> Header {
-    let mut header = Header::default();
-    // SAFETY: helpers; `comm` is a local of the size given.
-    unsafe {
-        header.time = bpf_ktime_get_boot_ns();
-        header.tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-        bpf_get_current_comm((&raw mut header.comm).cast(), 16);
-    }
-    header
+fn gulp(buffer: *mut u8, at: usize, len: usize, from: u64) {
+    // SAFETY: `at` and `len` are constants inside the buffer; the helper
+    // checks the source.
+    unsafe { bpf_probe_read_kernel(buffer.add(at).cast(), len as u32, from as *const _) };
 }
 
-/// Sends `end` bytes of a buffer.
+/// A field of what [`gulp`] read.
 #[inline(always)]
-fn send(buffer: *mut u8, end: u64) -> bool {
-    let size = end & (SCRATCH as u64 - 1);
-    // SAFETY: `size` is smaller than the buffer.
-    let failed = unsafe {
-        bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), buffer.cast(), size, 0)
-    };
-    count(if failed == 0 { counter::DELIVERED } else { counter::RING_FULL });
-    failed == 0
-}
-
-/// Whether the task runs a program that is not the rootfs's.
-#[inline(always)]
-fn foreign_exe(place: &Place) -> bool {
-    // SAFETY: typed from the task on.
-    unsafe {
-        let mm: Typed = field(place.task, offset!(task_mm));
-        let exe: Typed = field(mm, offset!(mm_exe_file));
-        let inode: Typed = field(exe, offset!(file_inode));
-        let sb: u64 = field(inode, offset!(inode_sb));
-        sb != place.root_sb
-    }
-}
-
-/// Tells the names of a control group, once, ahead of its first record.
-#[inline(always)]
-fn announce_cgroup(place: &Place) {
-    // SAFETY: only asked whether it is there.
-    if unsafe { CGROUPS.get(&place.cgroup) }.is_some() {
-        return;
-    }
-    // SAFETY: typed from the task on.
-    let kn: u64 = unsafe {
-        let cset: Typed = field(place.task, offset!(task_cgroups));
-        let cgroup: Typed = field(cset, offset!(cset_dfl_cgrp));
-        field(cgroup, offset!(cgroup_kn))
-    };
-    if send_cgroup(kn, place.cgroup, place.dev) != 0 {
-        let _ = CGROUPS.insert(&place.cgroup, &1, 0);
-    }
-}
-
-/// Builds and sends the record; not inlined, for the stack's sake. Returns 1
-/// when it was delivered.
-#[inline(never)]
-fn send_cgroup(kn: u64, cgroup: u64, dev: u32) -> u64 {
-    let Some(buffer) = cgroup_buffer() else { return 0 };
-    let start = Loop { at: kn, end: HEADER as u64, value: 0 };
-    let (end, _) = run(buffer, CGROUP_DEPTH, append_cgroup, start);
-    let header =
-        Header { cgroup, dev, path_len: (end - HEADER as u64) as u16, kind: kind::CGROUP, ..now() };
-    // SAFETY: the buffer is larger than a header and aligned.
-    unsafe { buffer.cast::<Header>().write(header) };
-    u64::from(send(buffer, end))
+fn gulped<T: Copy>(buffer: *mut u8, at: usize, offset: usize) -> T {
+    // SAFETY: user space has checked that the field is inside what was read.
+    unsafe { core::ptr::read_volatile(buffer.add(at + offset).cast::<T>()) }
 }
 
 #[inline(always)]
-fn cgroup_buffer() -> Option<*mut u8> {
-    CGROUP_BUFFER.get_ptr_mut(0).map(|buffer| buffer.cast())
-}
-
-/// Body of [`send_cgroup`]'s loop.
-unsafe extern "C" fn append_cgroup(_: u64, _: *mut c_void) -> i64 {
-    let Some(buffer) = cgroup_buffer() else { return 1 };
-    let state = state(buffer);
-    // SAFETY: see `state`; `end` is checked before it is used, and 256 bytes
-    // more are inside.
-    unsafe {
-        let (kn, end) = ((*state).at, (*state).end as usize);
-        if kn == 0 || end >= FILL_MAX {
-            return 1;
-        }
-        let name: u64 = probe(kn, offset!(kn_name));
-        let len = bpf_probe_read_kernel_str(buffer.add(end + 1).cast(), 255, name as *const _);
-        // The length counts the NUL; the root's name is empty.
-        if len <= 1 {
-            return 1;
-        }
-        let len = (len - 1) as usize & 0xff;
-        *buffer.add(end) = len as u8;
-        (*state).end = (end + 1 + len) as u64;
-        (*state).at = probe(kn, offset!(kn_parent));
+fn subject(buffer: *mut u8, touch: &Pending, root_sb: u64) -> Subject {
+    gulp(buffer, FILE, CHUNKS[0], touch.file);
+    let mut dentry: u64 = gulped(buffer, FILE, offset!(file_dentry));
+    let mode: u32 = gulped(buffer, FILE, offset!(file_mode));
+    if touch.kind == kind::EXEC || touch.kind == kind::MMAP {
+        dentry = in_front(touch.file, dentry, root_sb);
     }
-    0
+    gulp(buffer, DENTRY, CHUNKS[1], dentry);
+    gulp(buffer, INODE, CHUNKS[2], gulped(buffer, DENTRY, offset!(dentry_inode)));
+    Subject {
+        dentry,
+        ino: gulped(buffer, INODE, offset!(inode_ino)),
+        sb: gulped(buffer, INODE, offset!(inode_sb)),
+        mode,
+    }
 }
 
 /// The dentry a file was opened by. What overlayfs maps is a file of the layer
@@ -372,14 +268,241 @@ unsafe extern "C" fn append_cgroup(_: u64, _: *mut c_void) -> i64 {
 /// The flag that marks such files has changed its bit between kernels, and BTF
 /// does not tell; so what is found there must belong to the rootfs.
 #[inline(always)]
-fn dentry_of(file: u64, root_sb: u64) -> u64 {
-    let dentry: u64 = probe(file, offset!(file_dentry));
+fn in_front(file: u64, dentry: u64, root_sb: u64) -> u64 {
     let user = offset!(backing_user_dentry);
     let sb: u64 = probe(dentry, offset!(dentry_sb));
     if user == 0 || sb == root_sb {
         return dentry;
     }
-    let behind: u64 = probe(file, user);
-    let sb: u64 = probe(behind, offset!(dentry_sb));
-    if sb == root_sb { behind } else { dentry }
+    let front: u64 = probe(file, user);
+    let sb: u64 = probe(front, offset!(dentry_sb));
+    if sb == root_sb { front } else { dentry }
+}
+
+/// Reports a touch if it is the first of its kind.
+#[inline(always)]
+pub fn report(slot: u32, place: &Place, touch: &Touch) {
+    let Some(buffer) = buffer(slot) else { return };
+    // SAFETY: inside the buffer and aligned. Field by field: a copy of the
+    // whole would be a call.
+    unsafe {
+        let pending = &mut *buffer.add(PENDING).cast::<Pending>();
+        pending.root_sb = place.root_sb;
+        pending.cgroup = place.cgroup;
+        pending.kn = place.kn;
+        pending.file = touch.file;
+        pending.base.dentry = touch.base.dentry;
+        pending.base.ino = touch.base.ino;
+        pending.base.sb = touch.base.sb;
+        pending.name_len = touch.name_len as u64;
+        pending.dev = place.dev;
+        pending.kind = touch.kind;
+        pending.flags = touch.flags;
+    }
+    submit(slot);
+}
+
+/// Takes up what [`report`] left in the buffer. Returns whether a record was
+/// sent.
+///
+/// A global function: the verifier checks it once, whoever calls it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn submit(slot: u32) -> u64 {
+    let Some(buffer) = buffer(slot) else { return 0 };
+    // SAFETY: as in `report`.
+    let touch = unsafe { &*buffer.add(PENDING).cast::<Pending>() };
+    let place = touch;
+    let (mut root_sb, mut dev) = (place.root_sb, place.dev);
+    let mut flags = touch.flags;
+    let (mut ino, mut dentry) = (0u64, 0u64);
+    if touch.file != 0 {
+        let subject = subject(buffer, touch, root_sb);
+        // Volumes, tmpfs, proc: not files of the image. But a task that has
+        // gone elsewhere with its root still touches the image's files.
+        if subject.sb != root_sb {
+            if subject.sb != group::root_sb(place.cgroup) {
+                return 0;
+            }
+            root_sb = subject.sb;
+            dev = probe(root_sb, offset!(sb_dev));
+        }
+        ino = subject.ino;
+        dentry = subject.dentry;
+        const FMODE_WRITE: u32 = 2;
+        if touch.kind == kind::OPEN && subject.mode & FMODE_WRITE != 0 {
+            flags |= flag::WRITE;
+        }
+    }
+    let mut base = touch.base;
+    if (base.dentry != 0 || touch.name_len != 0) && base.sb != root_sb {
+        base = Base::default();
+        flags |= flag::BASE_OUTSIDE;
+        if touch.file == 0 {
+            return 0;
+        }
+    }
+    let name_len = touch.name_len as usize & (NAME_MAX - 1);
+    let exe = executable(root_sb);
+    let key = Key {
+        cgroup: place.cgroup,
+        ino,
+        base: base.ino,
+        name: hash_name(slot, name_len as u64),
+        exe,
+        dev,
+        what: u32::from(touch.kind) | u32::from(flags) << 8,
+    };
+    // SAFETY: only asked whether it is there.
+    if unsafe { SEEN.get(&key) }.is_some() {
+        return 0;
+    }
+
+    let Some(group) = group::of(place.cgroup) else { return 0 };
+    let elsewhere = group::get(group).root_sb != 0 && group::get(group).root_sb != root_sb;
+    if elsewhere {
+        // The task has changed its root to another file system: a volume, or
+        // one made to look like the image's. Not the image's files.
+        let _ = SEEN.insert(&key, &1, u64::from(BPF_NOEXIST));
+        return 0;
+    }
+    group::announce(slot, (place.cgroup, place.kn, place.dev), group);
+
+    let root = group::root(group);
+    let whole = root == probe::<u64>(root_sb, offset!(sb_root));
+    let mut end = (HEADER + name_len) as u64;
+    let mut path_len = 0u64;
+    if dentry != 0 {
+        let pprev: u64 = gulped(buffer, DENTRY, offset!(dentry_pprev));
+        if pprev == 0 {
+            flags |= flag::UNLINKED;
+        }
+        let (after, top) = append_path(slot, buffer, dentry, root, end);
+        if top == 0 {
+            flags |= flag::CUT;
+        } else if top != root && whole {
+            flags |= flag::DETACHED;
+        } else if top != root {
+            // On the filesystem that the rootfs is a directory of, but not in
+            // that directory: a volume.
+            let _ = SEEN.insert(&key, &1, u64::from(BPF_NOEXIST));
+            return 0;
+        }
+        path_len = after - end;
+        end = after;
+    }
+    let mut base_len = 0u64;
+    if base.dentry != 0 {
+        let (after, top) = append_path(slot, buffer, base.dentry, root, end);
+        if top == 0 {
+            flags |= flag::CUT;
+        } else if top != root {
+            flags |= flag::BASE_OUTSIDE;
+        }
+        base_len = after - end;
+        end = after;
+    }
+    if exe == 0 {
+        flags |= flag::FOREIGN_EXE;
+    }
+    // SAFETY: the buffer is larger than a header and aligned.
+    let header = unsafe { &mut *buffer.cast::<Header>() };
+    now(header);
+    header.cgroup = place.cgroup;
+    header.ino = ino;
+    header.dev = dev;
+    header.name_len = name_len as u16;
+    header.path_len = path_len as u16;
+    header.base_len = base_len as u16;
+    header.kind = touch.kind;
+    header.flags = flags;
+    header.exe = exe;
+
+    if !may_send(group) {
+        lose(place.cgroup, counter::RING_FULL);
+        return 0;
+    }
+    let known = group::get(group).names < u64::from(setting!(budget));
+    let inserted = if known { SEEN.insert(&key, &1, u64::from(BPF_NOEXIST)) } else { Err(-7) };
+    match inserted {
+        Ok(()) => group::get(group).names += 1,
+        // EEXIST: another CPU reported the same in the meantime.
+        Err(-17) => return 0,
+        // Full: delivered all the same, at the price of a record each time.
+        Err(_) => lose(place.cgroup, counter::TABLE_FULL),
+    }
+    if flags & flag::CUT != 0 {
+        lose(place.cgroup, counter::CUT);
+    }
+    if flags & flag::DETACHED != 0 {
+        lose(place.cgroup, counter::DETACHED);
+    }
+    if send(buffer, end & (SCRATCH as u64 - 1)) {
+        count(counter::DELIVERED);
+        return 1;
+    }
+    lose(place.cgroup, counter::RING_FULL);
+    if inserted.is_ok() {
+        let _ = SEEN.remove(&key);
+    }
+    0
+}
+
+/// Records that a control group may send in a span of time while the ring
+/// buffer is crowded.
+const SHARE: u64 = 4096;
+
+/// Whether a control group may use what is left of the ring buffer: when that
+/// is little, one that floods it must leave the rest to its neighbours.
+#[inline(always)]
+fn may_send(group: *mut profiler_ebpf::Group) -> bool {
+    // SAFETY: helpers without memory arguments; the group is a map's value.
+    // Two CPUs may both start a span: the share is then a little larger.
+    unsafe {
+        let window = bpf_ktime_get_boot_ns() >> 27;
+        if (*group).window != window {
+            (*group).window = window;
+            (*group).sent = 0;
+        }
+        (*group).sent += 1;
+        if (*group).sent <= SHARE {
+            return true;
+        }
+        let waiting =
+            bpf_ringbuf_query((&raw const EVENTS).cast_mut().cast(), u64::from(BPF_RB_AVAIL_DATA));
+        waiting < u64::from(setting!(crowded))
+    }
+}
+
+/// Fills in what is the same for all records: time and task.
+#[inline(always)]
+pub fn now(header: &mut Header) {
+    // SAFETY: helpers; `comm` has the size given.
+    unsafe {
+        header.time = bpf_ktime_get_boot_ns();
+        header.tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+        bpf_get_current_comm((&raw mut header.comm).cast(), 16);
+    }
+}
+
+/// Sends `size` bytes of a buffer, fewer than it has.
+#[inline(always)]
+pub fn send(buffer: *mut u8, size: u64) -> bool {
+    // SAFETY: see above.
+    unsafe {
+        bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), buffer.cast(), size, 0) == 0
+    }
+}
+
+/// Inode number of the program the task runs, 0 when it is not the rootfs's.
+#[inline(always)]
+fn executable(root_sb: u64) -> u64 {
+    // SAFETY: typed from the task on.
+    unsafe {
+        let mm: Typed = field(current(), offset!(task_mm));
+        let exe: Typed = field(mm, offset!(mm_exe_file));
+        let inode: Typed = field(exe, offset!(file_inode));
+        let sb: u64 = field(inode, offset!(inode_sb));
+        if sb == root_sb { field(inode, offset!(inode_ino)) } else { 0 }
+    }
 }

@@ -12,6 +12,14 @@ macro_rules! offset {
     };
 }
 
+/// A value from the frozen settings.
+#[macro_export]
+macro_rules! setting {
+    ($field:ident) => {
+        $crate::kernel::constant(&$crate::maps::SETTINGS.$field) as u32
+    };
+}
+
 /// See [`offset!`].
 #[inline(always)]
 pub fn constant(value: &'static u32) -> usize {
@@ -70,6 +78,8 @@ pub struct Place {
     pub dev: u32,
     /// Control group identity.
     pub cgroup: u64,
+    /// Its `struct kernfs_node`.
+    pub kn: u64,
 }
 
 /// The running task's place, or none where it is the host's.
@@ -80,20 +90,18 @@ pub fn place(task: Typed) -> Option<Place> {
         let nsproxy: Typed = field(task, offset!(task_nsproxy));
         let mnt_ns: Typed = field(nsproxy, offset!(nsproxy_mnt_ns));
         let inum: u32 = field(mnt_ns, offset!(mnt_ns_inum));
-        let host = core::ptr::read_volatile(&raw const crate::maps::SETTINGS.host_mnt_ns);
         // Zero: a task on its way out has no namespaces any more.
-        if inum == host || inum == 0 {
+        if inum == setting!(host_mnt_ns) || inum == 0 {
             return None;
         }
         let fs: Typed = field(task, offset!(task_fs));
         let mnt: Typed = field(fs, offset!(fs_root_mnt));
         let sb: Typed = field(mnt, offset!(vfsmount_sb));
         let dev: u32 = field(sb, offset!(sb_dev));
-        let host_dev = core::ptr::read_volatile(&raw const crate::maps::SETTINGS.host_dev);
         // The host's root in a namespace of its own: a service's sandbox, or
         // a container runtime that has not entered the rootfs yet. A rootfs
         // that is a directory of the host's filesystem has another root.
-        if dev == host_dev {
+        if dev == setting!(host_dev) {
             let root: u64 = field(fs, offset!(fs_root_dentry));
             let sb_root: u64 = field(sb, offset!(sb_root));
             if root == sb_root {
@@ -103,6 +111,7 @@ pub fn place(task: Typed) -> Option<Place> {
         let cset: Typed = field(task, offset!(task_cgroups));
         let cgroup: Typed = field(cset, offset!(cset_dfl_cgrp));
         let kn: Typed = field(cgroup, offset!(cgroup_kn));
-        Some(Place { task, root_sb: sb as u64, dev, cgroup: field(kn, offset!(kn_id)) })
+        let id: u64 = field(kn, offset!(kn_id));
+        Some(Place { task, root_sb: sb as u64, dev, cgroup: id, kn: kn as u64 })
     }
 }

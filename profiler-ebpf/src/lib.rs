@@ -17,8 +17,11 @@ pub mod kind {
     pub const READLINK: u8 = 5;
     /// A directory listed; path is the directory's.
     pub const LIST: u8 = 6;
-    /// A name created, removed, renamed or bound.
+    /// A name created, removed, renamed or bound, or tried to be: whether it
+    /// existed does not matter, only where it stands.
     pub const MODIFY: u8 = 7;
+    /// A file mapped through a descriptor.
+    pub const MMAP: u8 = 8;
     /// Not a file: a control group seen for the first time. Path holds its
     /// names, leaf first.
     pub const CGROUP: u8 = 15;
@@ -39,6 +42,9 @@ pub mod flag {
     pub const BASE_OUTSIDE: u8 = 16;
     /// The file was already unlinked when touched.
     pub const UNLINKED: u8 = 32;
+    /// The file's dentry has no connection to its filesystem's root (opened
+    /// by handle): its path is not known.
+    pub const DETACHED: u8 = 64;
 }
 
 /// How one path argument of a system call is read, packed into an `u32`.
@@ -51,7 +57,11 @@ pub mod flag {
 /// bit 14     argument 0 is a descriptor of the file touched
 /// bit 15     only failures count (success is seen elsewhere)
 /// bit 16     the argument is a socket address
-/// bit 17     a flag of AT_SYMLINK_FOLLOW inverts the default
+/// bit 17     AT_SYMLINK_FOLLOW asks for the target (not the default)
+/// bit 18     argument 4 is the descriptor of a file to map, 3 has the flags
+/// bit 19     argument 2 points to a `struct open_how`
+/// bit 20     success makes it the current directory
+/// bit 21     success makes it the root directory
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec(pub u32);
@@ -67,6 +77,16 @@ impl Spec {
     pub const FAILURES: u32 = 1 << 15;
     /// See the table above.
     pub const SOCKADDR: u32 = 1 << 16;
+    /// See the table above.
+    pub const MAY_FOLLOW: u32 = 1 << 17;
+    /// See the table above.
+    pub const MAP: u32 = 1 << 18;
+    /// See the table above.
+    pub const OPEN_HOW: u32 = 1 << 19;
+    /// See the table above.
+    pub const MOVES_PWD: u32 = 1 << 20;
+    /// See the table above.
+    pub const MOVES_ROOT: u32 = 1 << 21;
 
     /// Packs a specification.
     pub const fn new(kind: u8, path: u32, dirfd: u32, flags: u32, bits: u32) -> Self {
@@ -78,8 +98,25 @@ impl Spec {
 /// at 470 today).
 pub const SYSCALLS: usize = 512;
 
-/// Per system call: its first and second path argument, 0 = none.
-pub type SyscallTable = [[u32; 2]; SYSCALLS];
+/// Per system call number: its first and second path argument, and the same
+/// for 32-bit programs, which count differently; 0 = none.
+pub type SyscallTable = [[u32; 4]; SYSCALLS];
+
+/// io_uring operations above this are not looked at (Linux 6.18 has 63).
+pub const URING_OPS: usize = 64;
+
+/// Per io_uring operation: its first and second name, 0 = none.
+///
+/// ```text
+/// bits 0-3   kind
+/// bits 8-15  byte offset of the `struct filename *` in the request
+/// bits 16-23 byte offset of the directory descriptor, 0 = current directory
+/// bit 24     the result is a descriptor
+/// ```
+pub type UringTable = [[u32; 2]; URING_OPS];
+
+/// See [`UringTable`].
+pub const URING_RESULT_FD: u32 = 1 << 24;
 
 /// Byte offsets of kernel structure fields, read from the running kernel's
 /// BTF.
@@ -88,8 +125,10 @@ pub type SyscallTable = [[u32; 2]; SYSCALLS];
 pub struct Offsets {
     /// `pt_regs`: system call number.
     pub regs_nr: u32,
-    /// `pt_regs`: the six arguments.
-    pub regs_arg: [u32; 6],
+    /// `pt_regs`: the first five arguments.
+    pub regs_arg: [u32; 5],
+    /// `pt_regs`: the same for 32-bit programs.
+    pub regs_arg32: [u32; 5],
     /// `pt_regs`: instruction pointer.
     pub regs_ip: u32,
     /// `task_struct.files`.
@@ -102,6 +141,10 @@ pub struct Offsets {
     pub task_cgroups: u32,
     /// `task_struct.mm`.
     pub task_mm: u32,
+    /// `task_struct.thread_info.status`.
+    pub task_status: u32,
+    /// `mm_struct.arg_start`.
+    pub mm_arg_start: u32,
     /// `mm_struct.exe_file`.
     pub mm_exe_file: u32,
     /// `nsproxy.mnt_ns`.
@@ -122,6 +165,8 @@ pub struct Offsets {
     pub fs_pwd_dentry: u32,
     /// `vfsmount.mnt_sb`.
     pub vfsmount_sb: u32,
+    /// `vfsmount.mnt_root`.
+    pub vfsmount_root: u32,
     /// `file.f_inode`.
     pub file_inode: u32,
     /// `file.f_path.dentry`.
@@ -132,8 +177,6 @@ pub struct Offsets {
     pub inode_sb: u32,
     /// `inode.i_ino`.
     pub inode_ino: u32,
-    /// `inode.i_mode`.
-    pub inode_mode: u32,
     /// `super_block.s_dev`.
     pub sb_dev: u32,
     /// `super_block.s_root`.
@@ -168,7 +211,23 @@ pub struct Offsets {
     pub vma_file: u32,
     /// `backing_file.user_path.dentry`, 0 where kernels have no such field.
     pub backing_user_dentry: u32,
+    /// `filename.name`.
+    pub filename_name: u32,
+    /// `open_flags.open_flag`.
+    pub op_open_flag: u32,
+    /// `open_flags.lookup_flags`.
+    pub op_lookup_flags: u32,
+    /// `io_kiocb.opcode`.
+    pub uring_opcode: u32,
+    /// `io_open.file_slot`.
+    pub uring_file_slot: u32,
+    /// `io_uring_cqe.res`.
+    pub cqe_res: u32,
 }
+
+/// Bytes read of a `struct file`, a `struct dentry` and a `struct inode` at
+/// once; user space checks that the fields lie within.
+pub const CHUNKS: [usize; 3] = [96, 64, 80];
 
 /// What does not change while the programs run.
 #[repr(C)]
@@ -179,6 +238,13 @@ pub struct Settings {
     /// Device of the host's root filesystem, as the kernel encodes it
     /// (`major << 20 | minor`).
     pub host_dev: u32,
+    /// Bytes waiting in the ring buffer from which on it counts as crowded.
+    pub crowded: u32,
+    /// Names that one control group may have in the table of known ones.
+    pub budget: u32,
+    /// Whether `io_uring_complete` passes the result itself (before 6.14) and
+    /// not the completion entry.
+    pub uring_result: u32,
 }
 
 /// First part of every record; after it `name_len`, `path_len` and `base_len`
@@ -212,10 +278,9 @@ pub struct Header {
     pub kind: u8,
     /// See [`flag`].
     pub flags: u8,
-    /// `i_mode` of the file, 0 where only a name is known.
-    pub mode: u32,
-    /// Zero, for the alignment.
-    pub pad: u32,
+    /// Inode number of the task's executable, 0 when that is not a file of
+    /// the rootfs.
+    pub exe: u64,
 }
 
 /// Size of a record's fixed part in bytes.
@@ -234,12 +299,35 @@ pub struct Key {
     pub base: u64,
     /// Hash of the name.
     pub name: u64,
+    /// Inode of the task's executable.
+    pub exe: u64,
     /// Device of the rootfs.
     pub dev: u32,
     /// Kind, and the flags that make a difference, 8 bits each.
     pub what: u32,
 }
-const _: () = assert!(size_of::<Key>() == 40);
+const _: () = assert!(size_of::<Key>() == 48);
+
+/// What is kept of a control group.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Superblock of its rootfs: that of the first program from the rootfs
+    /// that was executed. A task that changes its root later does not move
+    /// it. 0 before that.
+    pub root_sb: u64,
+    /// The directory in there that is mounted as the rootfs: the
+    /// superblock's root, but for storage drivers that make directories.
+    pub root: u64,
+    /// Whether its names were sent.
+    pub announced: u64,
+    /// Names it has in the table of known ones.
+    pub names: u64,
+    /// The current span of time, and records sent in it.
+    pub window: u64,
+    /// See above.
+    pub sent: u64,
+}
 
 /// Indices into the kernel side's counters.
 pub mod counter {
@@ -253,6 +341,8 @@ pub mod counter {
     pub const UNREADABLE: u32 = 3;
     /// Records delivered.
     pub const DELIVERED: u32 = 4;
+    /// Files whose path is not known, see [`flag::DETACHED`](super::flag).
+    pub const DETACHED: u32 = 5;
     /// How many there are.
-    pub const COUNT: u32 = 5;
+    pub const COUNT: u32 = 6;
 }

@@ -1,8 +1,10 @@
 //! Maps, and the read-only globals user space fills before loading.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
-use profiler_ebpf::{Key, Offsets, SYSCALLS, Settings, SyscallTable, counter};
+use aya_ebpf::maps::{HashMap, PerCpuArray, PerCpuHashMap, RingBuf};
+use profiler_ebpf::{
+    Group, Key, Offsets, SYSCALLS, Settings, SyscallTable, URING_OPS, UringTable, counter,
+};
 
 /// Names longer than this cannot be passed to the kernel.
 pub const NAME_MAX: usize = 4096;
@@ -11,14 +13,43 @@ pub const FILL_MAX: usize = 12 * 1024;
 /// A record under construction. Larger than `FILL_MAX` by more than a
 /// component, a power of two so that offsets can be masked.
 pub const SCRATCH: usize = 16 * 1024;
+/// The same for a control group's record.
+pub const CGROUP_SCRATCH: usize = 8 * 1024;
+
+/// Who uses which buffer of a CPU. A program hooked to a kernel function may
+/// be preempted, and another run in between on the same CPU; the same one may
+/// not. Those on tracepoints are never preempted and share one.
+pub mod slot {
+    /// Tracepoints.
+    pub const TRACEPOINT: u32 = 0;
+    /// `do_filp_open`.
+    pub const OPEN: u32 = 1;
+    /// `do_file_open_root`.
+    pub const HANDLE: u32 = 2;
+    /// `filename_lookup`.
+    pub const LOOKUP: u32 = 3;
+    /// `__filename_parentat`.
+    pub const PARENT: u32 = 4;
+    /// `ksys_mmap_pgoff`.
+    pub const MAP: u32 = 5;
+    /// `iterate_dir`.
+    pub const LIST: u32 = 6;
+    /// How many there are.
+    pub const COUNT: u32 = 7;
+}
 
 /// Names that were reported.
 #[map]
 pub static SEEN: HashMap<Key, u8> = HashMap::with_max_entries(1 << 19, 0);
 
-/// Control groups that were reported.
+/// Control groups, by identity.
 #[map]
-pub static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(1 << 14, 0);
+pub static GROUPS: HashMap<u64, Group> = HashMap::with_max_entries(1 << 14, 0);
+
+/// What was counted against each control group; see [`counter`].
+#[map]
+pub static LOSSES: PerCpuHashMap<u64, [u64; counter::COUNT as usize]> =
+    PerCpuHashMap::with_max_entries(1 << 12, 0);
 
 /// Records on their way to user space.
 #[map]
@@ -28,26 +59,30 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(counter::COUNT, 0);
 
-/// Where records are put together: the stack has 512 bytes.
+/// Where records are put together: the stack has 512 bytes. See [`slot`].
 #[map]
-pub static BUFFER: PerCpuArray<[u8; SCRATCH]> = PerCpuArray::with_max_entries(1, 0);
+pub static BUFFER: PerCpuArray<[u8; SCRATCH]> = PerCpuArray::with_max_entries(slot::COUNT, 0);
 
 /// The same for control group records, which are made in between.
 #[map]
-pub static CGROUP_BUFFER: PerCpuArray<[u8; SCRATCH]> = PerCpuArray::with_max_entries(1, 0);
+pub static CGROUP_BUFFER: PerCpuArray<[u8; CGROUP_SCRATCH]> =
+    PerCpuArray::with_max_entries(slot::COUNT, 0);
 
 /// Field offsets. Read through [`offset!`], so that the verifier sees
 /// constants and the compiler does not.
 #[unsafe(no_mangle)]
 pub static OFFSETS: Offsets = Offsets {
     regs_nr: 0,
-    regs_arg: [0; 6],
+    regs_arg: [0; 5],
+    regs_arg32: [0; 5],
     regs_ip: 0,
     task_files: 0,
     task_fs: 0,
     task_nsproxy: 0,
     task_cgroups: 0,
     task_mm: 0,
+    task_status: 0,
+    mm_arg_start: 0,
     mm_exe_file: 0,
     nsproxy_mnt_ns: 0,
     mnt_ns_inum: 0,
@@ -58,12 +93,12 @@ pub static OFFSETS: Offsets = Offsets {
     fs_root_mnt: 0,
     fs_pwd_dentry: 0,
     vfsmount_sb: 0,
+    vfsmount_root: 0,
     file_inode: 0,
     file_dentry: 0,
     file_mode: 0,
     inode_sb: 0,
     inode_ino: 0,
-    inode_mode: 0,
     sb_dev: 0,
     sb_root: 0,
     dentry_parent: 0,
@@ -81,11 +116,18 @@ pub static OFFSETS: Offsets = Offsets {
     bprm_interp: 0,
     vma_file: 0,
     backing_user_dentry: 0,
+    filename_name: 0,
+    op_open_flag: 0,
+    op_lookup_flags: 0,
+    uring_opcode: 0,
+    uring_file_slot: 0,
+    cqe_res: 0,
 };
 
 /// See [`Settings`].
 #[unsafe(no_mangle)]
-pub static SETTINGS: Settings = Settings { host_mnt_ns: 0, host_dev: 0 };
+pub static SETTINGS: Settings =
+    Settings { host_mnt_ns: 0, host_dev: 0, crowded: 0, budget: 0, uring_result: 0 };
 
 /// `SYSCALLS - 1`, as a value that the compiler does not know and so cannot
 /// drop a mask for: older verifiers lose track of a bound that was checked on
@@ -95,7 +137,11 @@ pub static SYSCALL_MASK: u32 = SYSCALLS as u32 - 1;
 
 /// What each system call names.
 #[unsafe(no_mangle)]
-pub static SYSCALL_TABLE: SyscallTable = [[0; 2]; SYSCALLS];
+pub static SYSCALL_TABLE: SyscallTable = [[0; 4]; SYSCALLS];
+
+/// What each io_uring operation names.
+#[unsafe(no_mangle)]
+pub static URING_TABLE: UringTable = [[0; 2]; URING_OPS];
 
 /// Adds one to a counter.
 #[inline(always)]

@@ -1,21 +1,23 @@
 //! System calls, at their end: the table says what each of them names.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_user_str;
+use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::programs::BtfTracePointContext;
 use profiler_ebpf::{SYSCALLS, Spec, counter, flag, kind};
 
-use crate::event::{Touch, buffer, name_slot, report};
-use crate::kernel::{Place, Typed, constant, current, field, place, probe};
-use crate::maps::{NAME_MAX, SYSCALL_MASK, SYSCALL_TABLE, count};
+use crate::event::{Base, Touch, buffer, report};
+use crate::group;
+use crate::kernel::{Place, Typed, constant, current, field, place};
+use crate::maps::{NAME_MAX, SYSCALL_MASK, SYSCALL_TABLE, slot};
+use crate::name::{self, AT_FDCWD, file_of};
 use crate::offset;
+use crate::result::{Outcome, sort};
 
-const ENOENT: i64 = -2;
-const ENOTDIR: i64 = -20;
-/// Errors after which nothing is known of the name: EINTR, EFAULT, ENFILE,
-/// EMFILE, ENAMETOOLONG, ENOSYS.
-const NOTHING_LEARNT: [i64; 6] = [-4, -14, -23, -24, -36, -38];
-const AT_FDCWD: i32 = -100;
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
+const AT_SYMLINK_FOLLOW: u64 = 0x400;
+const MAP_ANONYMOUS: u64 = 0x20;
+const RESOLVE_IN_ROOT: u64 = 0x10;
+/// In `thread_info.status`: the system call came by the 32-bit door.
+pub const TS_COMPAT: u32 = 2;
 
 /// `sys_exit`: arguments are the registers and the result.
 #[inline(always)]
@@ -30,26 +32,47 @@ pub fn on_exit(ctx: &BtfTracePointContext) {
     // SAFETY: masked to the table's length; volatile because the table is
     // filled in after compilation.
     let specs = unsafe {
-        core::ptr::read_volatile((&raw const SYSCALL_TABLE).cast::<[u32; 2]>().add(index))
+        core::ptr::read_volatile((&raw const SYSCALL_TABLE).cast::<[u32; 4]>().add(index))
     };
-    if specs[0] == 0 {
+    if specs[0] | specs[2] == 0 {
         return;
     }
-    let Some(place) = place(current()) else { return };
+    let task = current();
+    // SAFETY: typed.
+    let narrow = unsafe { field::<u32>(task, offset!(task_status)) } & TS_COMPAT != 0;
+    let (first, second) = if narrow { (specs[2], specs[3]) } else { (specs[0], specs[1]) };
+    if first == 0 {
+        return;
+    }
     let result: i64 = ctx.arg(1);
     // SAFETY: the registers are typed.
     let args: [u64; 5] = unsafe {
-        [
-            field(regs, offset!(regs_arg[0])),
-            field(regs, offset!(regs_arg[1])),
-            field(regs, offset!(regs_arg[2])),
-            field(regs, offset!(regs_arg[3])),
-            field(regs, offset!(regs_arg[4])),
-        ]
+        if narrow {
+            // The upper halves may hold anything.
+            [
+                u64::from(field::<u32>(regs, offset!(regs_arg32[0]))),
+                u64::from(field::<u32>(regs, offset!(regs_arg32[1]))),
+                u64::from(field::<u32>(regs, offset!(regs_arg32[2]))),
+                u64::from(field::<u32>(regs, offset!(regs_arg32[3]))),
+                u64::from(field::<u32>(regs, offset!(regs_arg32[4]))),
+            ]
+        } else {
+            [
+                field(regs, offset!(regs_arg[0])),
+                field(regs, offset!(regs_arg[1])),
+                field(regs, offset!(regs_arg[2])),
+                field(regs, offset!(regs_arg[3])),
+                field(regs, offset!(regs_arg[4])),
+            ]
+        }
     };
-    handle(ctx, nr, &place, specs[0], &args, result);
-    if specs[1] != 0 {
-        handle(ctx, nr, &place, specs[1], &args, result);
+    if first & Spec::MAP != 0 && (args[3] & MAP_ANONYMOUS != 0 || (args[4] as i32) < 0) {
+        return;
+    }
+    let Some(place) = place(task) else { return };
+    handle(ctx, &place, first, &args, result);
+    if second != 0 {
+        handle(ctx, &place, second, &args, result);
     }
 }
 
@@ -67,138 +90,113 @@ fn pick(args: &[u64; 5], index: u32) -> u64 {
 }
 
 #[inline(always)]
-fn handle(
-    ctx: &BtfTracePointContext,
-    nr: u64,
-    place: &Place,
-    spec: u32,
-    args: &[u64; 5],
-    result: i64,
-) {
+fn handle(ctx: &BtfTracePointContext, place: &Place, spec: u32, args: &[u64; 5], result: i64) {
     let mut what = (spec & 15) as u8;
-    let failed = result < 0 && result > -4096;
-    if spec & Spec::FAILURES != 0 && !failed {
+    let outcome = sort(result, spec & Spec::RESULT_FD != 0);
+    if outcome == Outcome::Unknown || outcome == Outcome::Done && spec & Spec::FAILURES != 0 {
         return;
     }
     let mut flags = 0;
-    if failed {
-        if result == ENOENT || result == ENOTDIR {
-            flags |= flag::MISSING;
-        } else if NOTHING_LEARNT.contains(&result) {
-            return;
-        }
+    if outcome == Outcome::Missing && what != kind::MODIFY {
+        flags |= flag::MISSING;
     }
     let mut file = 0;
-    if !failed {
-        if spec & Spec::RESULT_FD != 0 {
-            file = file_of(place, result as i32);
-        } else if spec & Spec::ARG_FD != 0 {
-            file = file_of(place, args[0] as i32);
-        }
-        if spec & (Spec::RESULT_FD | Spec::ARG_FD) != 0 {
+    if outcome == Outcome::Done {
+        if spec & (Spec::RESULT_FD | Spec::ARG_FD | Spec::MAP) != 0 {
+            let fd = if spec & Spec::RESULT_FD != 0 {
+                result as i32
+            } else if spec & Spec::ARG_FD != 0 {
+                args[0] as i32
+            } else {
+                args[4] as i32
+            };
+            file = file_of(place, fd);
             if file == 0 {
                 return;
             }
-            // Before the name is read: most opens of a container's life are
-            // of its own files, but /proc and volumes must stay cheap.
-            let inode: u64 = probe(file, offset!(file_inode));
-            let sb: u64 = probe(inode, offset!(inode_sb));
-            if sb != place.root_sb {
-                return;
-            }
         }
-    } else if spec & Spec::RESULT_FD != 0 && flags & flag::MISSING == 0 {
+    } else if outcome == Outcome::Refused && spec & Spec::RESULT_FD != 0 {
         // The open failed, the name is there: as good as a look at it.
         what = kind::STAT;
     }
     let path = spec >> 4 & 7;
-    let (mut name_len, mut base) = (0, 0);
+    let (mut name_len, mut base) = (0, Base::default());
     if path != Spec::NONE {
-        let Some(buffer) = buffer() else { return };
+        let Some(buffer) = buffer(slot::TRACEPOINT) else { return };
+        if outcome == Outcome::Done && spec & (Spec::MOVES_PWD | Spec::MOVES_ROOT) != 0 {
+            return moved(place, spec);
+        }
         let mut string = pick(args, path);
         if spec & Spec::SOCKADDR != 0 {
-            let mut family = 0u16;
-            // SAFETY: a local of two bytes.
-            unsafe {
-                aya_ebpf::helpers::generated::bpf_probe_read_user(
-                    (&raw mut family).cast(),
-                    2,
-                    string as *const _,
-                )
-            };
             const AF_UNIX: u16 = 1;
-            if family != AF_UNIX {
+            if from_user::<u16>(string) != AF_UNIX {
                 return;
             }
             string += 2;
         }
-        // SAFETY: the slot has NAME_MAX bytes and more behind it.
-        let read = unsafe {
-            bpf_probe_read_user_str(name_slot(buffer).cast(), NAME_MAX as u32, string as *const _)
-        };
-        // No name at all: utimensat and friends take a bare descriptor.
-        if read < 0 && string != 0 {
-            unreadable(ctx, nr);
+        match name::from_user(buffer, string) {
+            // A socket's name ends with its address, NUL or not.
+            Some(len) if spec & Spec::SOCKADDR != 0 => {
+                let rest = args[2].saturating_sub(2) as usize & (NAME_MAX - 1);
+                name_len = if rest < len { rest } else { len };
+            }
+            Some(len) => name_len = len,
+            // No name at all: utimensat and friends take a bare descriptor.
+            None if string != 0 => unreadable(ctx, place),
+            None => {}
         }
-        // The length counts the NUL. An empty name means the descriptor
-        // itself (AT_EMPTY_PATH), which was seen when it was opened.
-        if read > 1 {
-            name_len = (read - 1) as usize & (NAME_MAX - 1);
-            // SAFETY: inside the buffer.
-            let absolute = unsafe { core::ptr::read_volatile(name_slot(buffer)) } == b'/';
-            base = base_of(place, absolute, spec >> 7 & 7, args);
+        // An empty name means the descriptor itself (AT_EMPTY_PATH), which was
+        // seen when it was opened.
+        if name_len != 0 {
+            let mut absolute = name::is_absolute(buffer);
+            if spec & Spec::OPEN_HOW != 0 && from_user::<u64>(args[2] + 16) & RESOLVE_IN_ROOT != 0 {
+                absolute = false;
+            }
+            let dirfd = spec >> 7 & 7;
+            let fd = if dirfd == Spec::NONE { AT_FDCWD } else { pick(args, dirfd) as i32 };
+            base = name::base(place, absolute, fd);
         } else if file == 0 {
             return;
         }
-        if spec >> 10 & 7 != Spec::NONE
-            && what == kind::STAT
-            && pick(args, spec >> 10) & AT_SYMLINK_NOFOLLOW != 0
-        {
-            what = kind::LSTAT;
+        let flags_arg = spec >> 10 & 7;
+        if flags_arg != Spec::NONE {
+            let asked = pick(args, flags_arg);
+            if what == kind::STAT && asked & AT_SYMLINK_NOFOLLOW != 0 {
+                what = kind::LSTAT;
+            } else if spec & Spec::MAY_FOLLOW != 0 && asked & AT_SYMLINK_FOLLOW != 0 {
+                what = kind::STAT;
+            }
         }
+    } else if file == 0 {
+        return;
     }
-    report(place, &Touch { kind: what, flags, file, base, name_len });
+    report(slot::TRACEPOINT, place, &Touch { kind: what, flags, file, base, name_len });
+}
+
+/// A change of the current or root directory that worked: what its name
+/// started from is gone, but it leads to where the task is now.
+#[inline(always)]
+fn moved(place: &Place, spec: u32) {
+    let base = name::base(place, spec & Spec::MOVES_ROOT != 0, AT_FDCWD);
+    let touch = Touch { kind: kind::STAT, flags: 0, file: 0, base, name_len: 0 };
+    report(slot::TRACEPOINT, place, &touch);
+}
+
+/// Reads a word of the running program; zero when it cannot be read.
+#[inline(always)]
+fn from_user<T: Copy + Default>(address: u64) -> T {
+    let mut value = T::default();
+    // SAFETY: a local of that size; the helper checks the source.
+    unsafe {
+        bpf_probe_read_user((&raw mut value).cast(), size_of::<T>() as u32, address as *const _)
+    };
+    value
 }
 
 /// Counts a name that could not be read, and tells of it: rare, and each one
 /// is a file the profile may lack. Not inlined, for the stack's sake.
 #[inline(never)]
-fn unreadable(ctx: &BtfTracePointContext, nr: u64) {
-    count(counter::UNREADABLE);
-    aya_log_ebpf::debug!(ctx, "system call {}: the name was not readable at its end", nr);
-}
-
-/// The directory a name starts from.
-#[inline(always)]
-pub fn base_of(place: &Place, absolute: bool, dirfd: u32, args: &[u64; 5]) -> u64 {
-    // SAFETY: typed from the task on.
-    unsafe {
-        let fs: Typed = field(place.task, offset!(task_fs));
-        if absolute {
-            return field(fs, offset!(fs_root_dentry));
-        }
-        let fd = pick(args, dirfd) as i32;
-        if dirfd == Spec::NONE || fd == AT_FDCWD {
-            return field(fs, offset!(fs_pwd_dentry));
-        }
-        let file = file_of(place, fd);
-        if file == 0 { 0 } else { probe(file, offset!(file_dentry)) }
-    }
-}
-
-/// The `struct file` of a descriptor of the running task, 0 if there is none.
-#[inline(always)]
-fn file_of(place: &Place, fd: i32) -> u64 {
-    // SAFETY: typed from the task on; `fd` is an array of pointers, of which
-    // the verifier knows nothing.
-    unsafe {
-        let files: Typed = field(place.task, offset!(task_files));
-        let fdt: Typed = field(files, offset!(files_fdt));
-        let max: u32 = field(fdt, offset!(fdt_max_fds));
-        if fd < 0 || fd as u32 >= max {
-            return 0;
-        }
-        let array: u64 = field(fdt, offset!(fdt_fd));
-        probe(array, fd as usize * 8)
-    }
+fn unreadable(ctx: &BtfTracePointContext, place: &Place) {
+    group::lose(place.cgroup, counter::UNREADABLE);
+    aya_log_ebpf::debug!(ctx, "a system call's name was not readable at its end");
 }

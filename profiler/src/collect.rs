@@ -275,6 +275,9 @@ mod tests {
         Touch {
             cgroup,
             dev: 7,
+            ino: 0,
+            exe_ino: 0,
+            time: 0,
             pid: 1,
             comm: "sh".into(),
             kind: Kind::Open,

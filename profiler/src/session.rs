@@ -129,7 +129,7 @@ impl Session {
         // A record is in the ring before its system call returns, so what
         // happened before this line is there to be read.
         let mut lost = self.probe.lost();
-        run.tier = self.probe.tier().into();
+        run.tier = self.probe.tier().to_string();
         self.probe.detach();
         let mut new = Vec::new();
         let collector = &mut self.collector;

@@ -21,12 +21,18 @@ pub enum BtfError {
         "kernel BTF has no field {0}; this kernel is not supported yet, please report its version"
     )]
     NoField(String),
+    /// A field is where it is not looked for.
+    #[error(
+        "the kernel's BTF has {0} too far from its structure's start; this kernel is not supported yet, please report its version"
+    )]
+    TooFar(String),
 }
 
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
+const KIND_FUNC: u32 = 12;
 const KIND_FUNC_PROTO: u32 = 13;
 const KIND_VAR: u32 = 14;
 const KIND_DATASEC: u32 = 15;
@@ -53,6 +59,8 @@ pub struct Btf {
     strings: usize,
     types: Vec<Type>,
     structs: HashMap<Vec<u8>, Vec<u32>>,
+    /// Functions, and the type of each.
+    functions: HashMap<Vec<u8>, u32>,
 }
 
 impl Btf {
@@ -74,6 +82,7 @@ impl Btf {
         let mut types =
             vec![Type { kind: 0, size_or_type: 0, members: 0, vlen: 0, bitfields: false }];
         let mut structs: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
+        let mut functions = HashMap::new();
         let mut at = types_at;
         while at < types_at + types_len {
             let (name, info, size_or_type) = (word(at)?, word(at + 4)?, word(at + 8)?);
@@ -91,10 +100,13 @@ impl Btf {
                 let id = types.len() as u32;
                 structs.entry(string(&data, strings, name).to_vec()).or_default().push(id);
             }
+            if kind == KIND_FUNC {
+                functions.insert(string(&data, strings, name).to_vec(), size_or_type);
+            }
             let bitfields = info >> 31 != 0;
             types.push(Type { kind, size_or_type, members, vlen, bitfields });
         }
-        Ok(Self { data, strings, types, structs })
+        Ok(Self { data, strings, types, structs, functions })
     }
 
     /// Byte offset of `path` (member names) inside the structure `name`.
@@ -111,6 +123,13 @@ impl Btf {
             .flatten()
             .find_map(|&id| self.offset_in(id, path))
             .ok_or_else(|| BtfError::NoField(format!("{name}.{}", path.join("."))))
+    }
+
+    /// How many parameters the kernel's function `name` has; none when there
+    /// is no such function.
+    pub fn parameters(&self, name: &str) -> Option<usize> {
+        let proto = self.types.get(*self.functions.get(name.as_bytes())? as usize)?;
+        (proto.kind == KIND_FUNC_PROTO).then_some(proto.vlen)
     }
 
     fn offset_in(&self, id: u32, path: &[&str]) -> Option<u32> {
@@ -171,6 +190,8 @@ mod tests {
         // Hidden in an anonymous union on recent kernels.
         assert!(btf.offset("file", &["f_path", "dentry"]).unwrap() > 0);
         assert!(matches!(btf.offset("file", &["nonsense"]), Err(BtfError::NoField(_))));
+        assert_eq!(btf.parameters("iterate_dir"), Some(2));
+        assert_eq!(btf.parameters("no_such_function"), None);
     }
 
     #[test]

@@ -27,6 +27,13 @@ pub struct Touch {
     pub cgroup: u64,
     /// Device of the rootfs.
     pub dev: u32,
+    /// Inode number of the file; 0 where only a name is known.
+    pub ino: u64,
+    /// Inode number of the task's executable; 0 when that is not a file of
+    /// the rootfs.
+    pub exe_ino: u64,
+    /// Nanoseconds since boot.
+    pub time: u64,
     /// Process.
     pub pid: u32,
     /// Task name.
@@ -43,7 +50,7 @@ pub struct Touch {
     pub missing: bool,
     /// The task's program is not the rootfs's own.
     pub foreign_exe: bool,
-    /// A path was cut short.
+    /// A path was cut short, or is not known (opened by a handle).
     pub cut: bool,
 }
 
@@ -66,6 +73,7 @@ pub fn decode(record: &[u8]) -> Option<Event> {
         kind::READLINK => Kind::Readlink,
         kind::LIST => Kind::List,
         kind::MODIFY => Kind::Modify,
+        kind::MMAP => Kind::Mmap,
         kind::CGROUP => {
             let names = components(path)?.into_iter().map(<[u8]>::to_vec).collect();
             return Some(Event::Cgroup { cgroup: header.cgroup, pid: header.tgid, names });
@@ -75,9 +83,14 @@ pub fn decode(record: &[u8]) -> Option<Event> {
     let has = |bit| header.flags & bit != 0;
     let cut = has(flag::CUT);
     // A cut path would name another file: better none.
-    let path = if header.ino == 0 || cut { None } else { Some(join(&components(path)?)) };
-    let name = if name.is_empty() || cut || has(flag::BASE_OUTSIDE) {
+    let detached = has(flag::DETACHED);
+    let path =
+        if header.ino == 0 || cut || detached { None } else { Some(join(&components(path)?)) };
+    // A base without a name is where a change of directory led.
+    let name = if cut || has(flag::BASE_OUTSIDE) || name.is_empty() && header.ino != 0 {
         None
+    } else if name.is_empty() {
+        Some(join(&components(base)?))
     } else {
         let mut absolute = join(&components(base)?).0;
         if absolute == b"/" {
@@ -93,6 +106,9 @@ pub fn decode(record: &[u8]) -> Option<Event> {
     Some(Event::Touch(Touch {
         cgroup: header.cgroup,
         dev: header.dev,
+        ino: header.ino,
+        exe_ino: header.exe,
+        time: header.time,
         pid: header.tgid,
         comm: String::from_utf8_lossy(comm).into_owned(),
         kind,
@@ -101,7 +117,7 @@ pub fn decode(record: &[u8]) -> Option<Event> {
         written: has(flag::WRITE),
         missing: has(flag::MISSING),
         foreign_exe: has(flag::FOREIGN_EXE),
-        cut,
+        cut: cut || detached,
     }))
 }
 

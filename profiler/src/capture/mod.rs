@@ -9,7 +9,9 @@ mod event;
 mod offsets;
 mod probe;
 mod syscalls;
+mod tier;
 
 pub use btf::BtfError;
 pub use event::{Event, Touch};
 pub use probe::{CaptureError, Options, Probe};
+pub use tier::Tier;

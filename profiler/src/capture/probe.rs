@@ -1,18 +1,20 @@
 //! Loading and attaching the eBPF programs, and reading what they send.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd as _;
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
-use aya::programs::{BtfTracePoint, Program, ProgramError};
+use aya::maps::{MapData, PerCpuArray, PerCpuHashMap, RingBuf};
+use aya::programs::{BtfTracePoint, FExit, Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
-use profiler_ebpf::{Offsets, SYSCALLS, Settings, counter};
+use profiler_ebpf::{Offsets, SYSCALLS, Settings, URING_OPS, counter};
 use tokio::io::unix::AsyncFd;
 
 use super::btf::{Btf, BtfError};
 use super::event::{Event, decode};
+use super::tier::{self, Tier};
 use super::{offsets, syscalls};
 use crate::profile::Lost;
 
@@ -40,6 +42,14 @@ pub enum CaptureError {
     /// The kernel refused the programs.
     #[error("the kernel refused the eBPF programs: {0}; see `profiler doctor`")]
     Refused(String),
+    /// The tier that was asked for does not work here.
+    #[error("hook tier {tier} does not work here: {cause}; leave --tier out to take one that does")]
+    Tier {
+        /// Which.
+        tier: Tier,
+        /// Why.
+        cause: String,
+    },
     /// Something under /proc was unreadable.
     #[error(
         "cannot read {path}: {source}; mount /proc, and share the host's PID namespace if this is a container"
@@ -59,11 +69,13 @@ pub struct Options {
     pub ring_bytes: u32,
     /// Names that can be told apart before touches are reported again.
     pub table_entries: u32,
+    /// Take this tier or fail; without it, the best that works.
+    pub tier: Option<Tier>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ring_bytes: 8 << 20, table_entries: 1 << 19 }
+        Self { ring_bytes: 8 << 20, table_entries: 1 << 19, tier: None }
     }
 }
 
@@ -72,7 +84,9 @@ pub struct Probe {
     ebpf: Ebpf,
     ring: AsyncFd<RingBuf<MapData>>,
     counters: PerCpuArray<MapData, u64>,
+    losses: PerCpuHashMap<MapData, u64, [u64; counter::COUNT as usize]>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
+    tier: Tier,
     undecodable: u64,
 }
 
@@ -86,7 +100,9 @@ unsafe impl aya::Pod for Plain<Offsets> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Plain<Settings> {}
 // SAFETY: an array of u32.
-unsafe impl aya::Pod for Plain<[[u32; 2]; SYSCALLS]> {}
+unsafe impl aya::Pod for Plain<[[u32; 4]; SYSCALLS]> {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Plain<[[u32; 2]; URING_OPS]> {}
 
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
@@ -100,13 +116,22 @@ impl Probe {
     pub fn attach(options: Options) -> Result<Self, CaptureError> {
         let data = fs::read(BTF_PATH)
             .map_err(|source| CaptureError::NoBtf { path: BTF_PATH.into(), source })?;
-        let offsets = Plain(offsets::from_btf(&Btf::parse(data)?)?);
-        let settings = Plain(host()?);
+        let description = Btf::parse(data)?;
+        let offsets = Plain(offsets::from_btf(&description)?);
+        let settings = Plain(Settings {
+            // The rest is for those who do not flood it.
+            crowded: options.ring_bytes / 4 * 3,
+            budget: options.table_entries / 2,
+            uring_result: u32::from(tier::uring_passes_result(&description)),
+            ..host()?
+        });
         let table = Plain(*syscalls::table());
+        let uring = Plain(offsets::uring(&description));
         let mut ebpf = EbpfLoader::new()
             .override_global("OFFSETS", &offsets, true)
             .override_global("SETTINGS", &settings, true)
             .override_global("SYSCALL_TABLE", &table, true)
+            .override_global("URING_TABLE", &uring, true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .map_max_entries("SEEN", options.table_entries)
             .load(OBJECT)
@@ -118,9 +143,9 @@ impl Probe {
             .map_err(|error| log::info!("no diagnostics from the kernel side: {error}"))
             .ok();
         // Exec first: a process that opens must have been executed.
-        load(&mut ebpf, "process_exec", "sched_process_exec", &btf)
+        trace(&mut ebpf, "process_exec", "sched_process_exec", &btf)
             .map_err(|error| refused(&error))?;
-        load(&mut ebpf, "sys_exit", "sys_exit", &btf).map_err(|error| refused(&error))?;
+        let tier = attach_tier(&mut ebpf, options.tier, &description, &btf)?;
         let ring = ebpf.take_map("EVENTS").expect("the object has this map");
         let ring = RingBuf::try_from(ring).map_err(|error| refused(&error))?;
         // SAFETY: the ring owns its descriptor, keeps it open until it is
@@ -128,12 +153,14 @@ impl Probe {
         let ring = unsafe { AsyncFd::register(ring) }.map_err(|error| refused(&error))?;
         let counters = ebpf.take_map("COUNTERS").expect("the object has this map");
         let counters = PerCpuArray::try_from(counters).map_err(|error| refused(&error))?;
-        Ok(Self { ebpf, ring, counters, logger, undecodable: 0 })
+        let losses = ebpf.take_map("LOSSES").expect("the object has this map");
+        let losses = PerCpuHashMap::try_from(losses).map_err(|error| refused(&error))?;
+        Ok(Self { ebpf, ring, counters, losses, logger, tier, undecodable: 0 })
     }
 
-    /// Name of the hook tier in use.
-    pub fn tier(&self) -> &'static str {
-        "tracepoint"
+    /// The hook tier in use.
+    pub fn tier(&self) -> Tier {
+        self.tier
     }
 
     /// Waits for records and hands each to `sink`; returns when all that were
@@ -165,27 +192,38 @@ impl Probe {
     /// Stops the programs. What they sent before can still be drained.
     pub fn detach(&mut self) {
         for (_, program) in self.ebpf.programs_mut() {
-            if let Program::BtfTracePoint(program) = program {
-                // Unloading drops the links; one that was never loaded says
-                // so, which does not matter.
-                let _ = program.unload();
-            }
+            unload(program);
         }
     }
 
     /// What was lost so far; ask before [`detach`](Self::detach), after which
     /// the programs' own statistics are gone.
     pub fn lost(&self) -> Lost {
-        let sum =
-            |index| self.counters.get(&index, 0).map_or(0, |values| values.iter().sum::<u64>());
-        Lost {
-            ring_full: sum(counter::RING_FULL),
-            path_too_deep: sum(counter::CUT),
-            missed_runs: self.missed_runs(),
-            unattributed: 0,
-            unreadable: self.undecodable + sum(counter::UNREADABLE),
-            table_full: sum(counter::TABLE_FULL),
+        let mut sums = [0; counter::COUNT as usize];
+        for (index, sum) in sums.iter_mut().enumerate() {
+            let values = self.counters.get(&(index as u32), 0);
+            *sum = values.map_or(0, |values| values.iter().sum::<u64>());
         }
+        Lost {
+            missed_runs: self.missed_runs(),
+            unreadable: self.undecodable + by_cause(&sums).unreadable,
+            ..by_cause(&sums)
+        }
+    }
+
+    /// What of that was lost by which control group. What could not be told
+    /// apart is in none.
+    pub fn lost_by_group(&self) -> HashMap<u64, Lost> {
+        let groups = self.losses.iter().flatten();
+        groups
+            .map(|(cgroup, values)| {
+                let mut sums = [0; counter::COUNT as usize];
+                for value in values.iter() {
+                    sums.iter_mut().zip(value).for_each(|(sum, count)| *sum += count);
+                }
+                (cgroup, by_cause(&sums))
+            })
+            .collect()
     }
 
     /// Program runs the kernel skipped to avoid recursion.
@@ -218,7 +256,76 @@ fn drain(ring: &mut RingBuf<MapData>, sink: &mut impl FnMut(Event)) -> u64 {
 /// The object that the build script compiled.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/profiler-ebpf"));
 
-fn load(ebpf: &mut Ebpf, name: &str, hook: &str, btf: &aya::Btf) -> Result<(), ProgramError> {
+/// The kernel side's counters by the names of the profile.
+fn by_cause(sums: &[u64; counter::COUNT as usize]) -> Lost {
+    let of = |index: u32| sums[index as usize];
+    Lost {
+        ring_full: of(counter::RING_FULL),
+        path_too_deep: of(counter::CUT),
+        missed_runs: 0,
+        unattributed: 0,
+        unreadable: of(counter::UNREADABLE) + of(counter::DETACHED),
+        table_full: of(counter::TABLE_FULL),
+    }
+}
+
+/// Loads and attaches the tier asked for, or the best that works.
+fn attach_tier(
+    ebpf: &mut Ebpf,
+    wanted: Option<Tier>,
+    description: &Btf,
+    btf: &aya::Btf,
+) -> Result<Tier, CaptureError> {
+    if wanted != Some(Tier::Tracepoint) {
+        match attach_functions(ebpf, description, btf) {
+            Ok(()) => return Ok(Tier::Fexit),
+            Err(cause) if wanted.is_some() => {
+                return Err(CaptureError::Tier { tier: Tier::Fexit, cause });
+            }
+            Err(cause) => log::info!("tier fexit does not work here ({cause}), taking tracepoint"),
+        }
+        for hook in tier::FUNCTIONS {
+            unload(ebpf.program_mut(hook.program).expect("the object has this program"));
+        }
+    }
+    trace(ebpf, "sys_exit", "sys_exit", btf).map_err(|error| refused(&error))?;
+    for (program, candidates) in tier::URING {
+        // A kernel without io_uring has nothing to miss.
+        let Some(hook) = candidates.iter().find(|name| tier::has_tracepoint(description, name))
+        else {
+            log::info!("this kernel has no tracepoint {}", candidates.join(" or "));
+            continue;
+        };
+        trace(ebpf, program, hook, btf).map_err(|error| refused(&error))?;
+    }
+    Ok(Tier::Tracepoint)
+}
+
+/// Loads all of the fexit tier before any of it is attached: half a tier would
+/// see half of the touches.
+fn attach_functions(ebpf: &mut Ebpf, description: &Btf, btf: &aya::Btf) -> Result<(), String> {
+    for hook in tier::FUNCTIONS {
+        let Some(name) = hook.find(description) else {
+            let names = hook.candidates.join(" or ");
+            return Err(format!("this kernel has no function {names} of the shape expected"));
+        };
+        let program = function(ebpf, hook.program);
+        program.load(name, btf).map_err(|error| format!("{name}: {}", chain(&error)))?;
+    }
+    for hook in tier::FUNCTIONS {
+        function(ebpf, hook.program)
+            .attach()
+            .map_err(|error| format!("{}: {}", hook.program, chain(&error)))?;
+    }
+    Ok(())
+}
+
+fn function<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut FExit {
+    let program = ebpf.program_mut(name).expect("the object has this program");
+    program.try_into().expect("it is an fexit program")
+}
+
+fn trace(ebpf: &mut Ebpf, name: &str, hook: &str, btf: &aya::Btf) -> Result<(), ProgramError> {
     let program: &mut BtfTracePoint =
         ebpf.program_mut(name).expect("the object has this program").try_into()?;
     program.load(hook, btf)?;
@@ -226,23 +333,39 @@ fn load(ebpf: &mut Ebpf, name: &str, hook: &str, btf: &aya::Btf) -> Result<(), P
     Ok(())
 }
 
+/// Unloading drops the links; one that was never loaded says so, which does
+/// not matter.
+fn unload(program: &mut Program) {
+    let _ = match program {
+        Program::BtfTracePoint(program) => program.unload(),
+        Program::FExit(program) => program.unload(),
+        _ => Ok(()),
+    };
+}
+
 /// Sorts refusals out: most are missing privileges.
 fn refused(error: &(dyn std::error::Error + 'static)) -> CaptureError {
     let mut cause = Some(error);
-    let mut text = String::new();
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>()
             && io.kind() == io::ErrorKind::PermissionDenied
         {
             return CaptureError::Permission;
         }
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
         cause = error.source();
     }
-    CaptureError::Refused(text)
+    CaptureError::Refused(chain(error))
+}
+
+/// An error with its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// What marks the host: mount namespace and root filesystem of process 1, or
@@ -276,5 +399,9 @@ fn host_of(process: &str) -> Result<Settings, CaptureError> {
             let (major, minor) = device.split_once(':')?;
             Some(major.parse::<u32>().ok()? << 20 | minor.parse::<u32>().ok()?)
         });
-    Ok(Settings { host_mnt_ns: digits.parse().unwrap_or(0), host_dev: device.unwrap_or(0) })
+    Ok(Settings {
+        host_mnt_ns: digits.parse().unwrap_or(0),
+        host_dev: device.unwrap_or(0),
+        ..Settings::default()
+    })
 }

@@ -3,7 +3,7 @@
 use std::process::{ExitCode, ExitStatus};
 
 use anyhow::Context as _;
-use profiler::capture::Options;
+use profiler::capture::{Options, Tier};
 use profiler::container::Registry;
 use profiler::profile::Run;
 use profiler::session::{Filter, Session};
@@ -27,7 +27,7 @@ pub struct Args {
     command: Vec<String>,
 }
 
-/// Sizes of what the kernel side keeps.
+/// How the kernel side watches, and how much it keeps.
 #[derive(Debug, clap::Args)]
 pub struct Buffers {
     /// Ring buffer size in KiB, rounded up to a power of two.
@@ -36,6 +36,9 @@ pub struct Buffers {
     /// Names told apart in the kernel before touches are reported again.
     #[arg(long, value_name = "N", default_value_t = 1 << 19)]
     table_entries: u32,
+    /// Hook tier, fexit or tracepoint; without it, the best that works.
+    #[arg(long, value_name = "TIER")]
+    tier: Option<Tier>,
 }
 
 impl Buffers {
@@ -46,6 +49,7 @@ impl Buffers {
         Options {
             ring_bytes: bytes.max(page).checked_next_power_of_two().unwrap_or(1 << 30),
             table_entries: self.table_entries.max(1),
+            tier: self.tier,
         }
     }
 }

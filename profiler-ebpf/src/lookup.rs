@@ -1,0 +1,177 @@
+//! The fexit tier: the kernel's own open and lookup functions, at their end.
+//! Other system calls pay nothing, and whatever door a program came through
+//! (io_uring, 32-bit calls, handles) ends here.
+
+use aya_ebpf::helpers::generated::bpf_task_pt_regs;
+use aya_ebpf::programs::FExitContext;
+use profiler_ebpf::{SYSCALLS, flag, kind};
+
+use crate::event::{Base, Touch, buffer, report};
+use crate::kernel::{Typed, constant, current, field, place};
+use crate::maps::{SYSCALL_MASK, SYSCALL_TABLE, slot};
+use crate::name::{self, file_of};
+use crate::offset;
+use crate::result::{Outcome, sort};
+use crate::syscall::TS_COMPAT;
+
+/// In `open_flags.open_flag`: the open is an exec's.
+const FMODE_EXEC: u32 = 0x20;
+/// In the flags of a lookup.
+const LOOKUP_FOLLOW: u32 = 1;
+const LOOKUP_IN_ROOT: u32 = 0x10_0000;
+const MAP_ANONYMOUS: u64 = 0x20;
+
+/// `struct file *do_filp_open(int dfd, struct filename *, const struct
+/// open_flags *)`.
+#[inline(always)]
+pub fn on_open(ctx: &FExitContext) {
+    let (dirfd, filename, op): (i32, Typed, Typed) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    let returned: u64 = ctx.arg(3);
+    // SAFETY: the arguments are typed.
+    let (name, open_flag, lookup): (u64, u32, u32) = unsafe {
+        (
+            field(filename, offset!(filename_name)),
+            field(op, offset!(op_open_flag)),
+            field(op, offset!(op_lookup_flags)),
+        )
+    };
+    let Some(place) = place(current()) else { return };
+    let outcome = sort(returned as i64, true);
+    let exec = open_flag & FMODE_EXEC != 0;
+    let (mut what, mut flags) = (if exec { kind::EXEC } else { kind::OPEN }, 0);
+    let mut file = 0;
+    match outcome {
+        // Which program an exec ends with, its own hook knows.
+        Outcome::Done if !exec => file = returned,
+        Outcome::Done => {}
+        Outcome::Missing => flags |= flag::MISSING,
+        Outcome::Refused if !exec => what = kind::STAT,
+        Outcome::Refused => {}
+        Outcome::Unknown => return,
+    }
+    let Some(buffer) = buffer(slot::OPEN) else { return };
+    let name_len = name::from_kernel(buffer, name).unwrap_or(0);
+    let mut base = Base::default();
+    if name_len != 0 {
+        let absolute = name::is_absolute(buffer) && lookup & LOOKUP_IN_ROOT == 0;
+        base = name::base(&place, absolute, dirfd);
+    } else if file == 0 {
+        return;
+    }
+    report(slot::OPEN, &place, &Touch { kind: what, flags, file, base, name_len });
+}
+
+/// `struct file *do_file_open_root(const struct path *, const char *, const
+/// struct open_flags *)`: opens by handle.
+#[inline(always)]
+pub fn on_open_root(ctx: &FExitContext) {
+    let file: u64 = ctx.arg(3);
+    if sort(file as i64, true) != Outcome::Done {
+        return;
+    }
+    let Some(place) = place(current()) else { return };
+    let base = Base::default();
+    report(slot::HANDLE, &place, &Touch { kind: kind::OPEN, flags: 0, file, base, name_len: 0 });
+}
+
+/// `int filename_lookup(int dfd, struct filename *, unsigned flags, struct
+/// path *, struct path *root)`: everything that asks for a file without
+/// opening it.
+#[inline(always)]
+pub fn on_lookup(ctx: &FExitContext) {
+    let (dirfd, filename, lookup): (i32, Typed, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    let result: i32 = ctx.arg(5);
+    let task = current();
+    let Some(place) = place(task) else { return };
+    let outcome = sort(i64::from(result), false);
+    if outcome == Outcome::Unknown {
+        return;
+    }
+    let flags = if outcome == Outcome::Missing { flag::MISSING } else { 0 };
+    let what = if lookup & LOOKUP_FOLLOW != 0 {
+        kind::STAT
+    } else if reads_link(task) {
+        kind::READLINK
+    } else {
+        kind::LSTAT
+    };
+    let Some(buffer) = buffer(slot::LOOKUP) else { return };
+    // SAFETY: the argument is typed.
+    let name = unsafe { field(filename, offset!(filename_name)) };
+    let Some(name_len @ 1..) = name::from_kernel(buffer, name) else { return };
+    let base = name::base(&place, name::is_absolute(buffer), dirfd);
+    report(slot::LOOKUP, &place, &Touch { kind: what, flags, file: 0, base, name_len });
+}
+
+/// Whether the task's system call is one that reads a link: at the lookup it
+/// looks like `lstat`.
+#[inline(always)]
+fn reads_link(task: Typed) -> bool {
+    // SAFETY: the helper takes the running task and returns typed registers.
+    let nr: u64 = unsafe {
+        let regs = bpf_task_pt_regs(task as *mut _) as Typed;
+        field(regs, offset!(regs_nr))
+    };
+    if nr >= SYSCALLS as u64 {
+        return false;
+    }
+    let index = nr as usize & constant(&SYSCALL_MASK);
+    // SAFETY: masked to the table's length; volatile because the table is
+    // filled in after compilation.
+    let specs = unsafe {
+        core::ptr::read_volatile((&raw const SYSCALL_TABLE).cast::<[u32; 4]>().add(index))
+    };
+    // SAFETY: typed.
+    let narrow = unsafe { field::<u32>(task, offset!(task_status)) } & TS_COMPAT != 0;
+    let spec = if narrow { specs[2] } else { specs[0] };
+    spec & 15 == u32::from(kind::READLINK)
+}
+
+/// `int __filename_parentat(int dfd, struct filename *, …)`: names to be made,
+/// removed, renamed or bound.
+#[inline(always)]
+pub fn on_parent(ctx: &FExitContext) {
+    let (dirfd, filename): (i32, Typed) = (ctx.arg(0), ctx.arg(1));
+    let result: i32 = ctx.arg(7);
+    if sort(i64::from(result), false) == Outcome::Unknown {
+        return;
+    }
+    let Some(place) = place(current()) else { return };
+    let Some(buffer) = buffer(slot::PARENT) else { return };
+    // SAFETY: the argument is typed.
+    let name = unsafe { field(filename, offset!(filename_name)) };
+    let Some(name_len @ 1..) = name::from_kernel(buffer, name) else { return };
+    let base = name::base(&place, name::is_absolute(buffer), dirfd);
+    let touch = Touch { kind: kind::MODIFY, flags: 0, file: 0, base, name_len };
+    report(slot::PARENT, &place, &touch);
+}
+
+/// `unsigned long ksys_mmap_pgoff(addr, len, prot, flags, fd, pgoff)`.
+#[inline(always)]
+pub fn on_map(ctx: &FExitContext) {
+    let (flags, fd): (u64, u64) = (ctx.arg(3), ctx.arg(4));
+    let returned: u64 = ctx.arg(6);
+    if flags & MAP_ANONYMOUS != 0 || sort(returned as i64, false) != Outcome::Done {
+        return;
+    }
+    let Some(place) = place(current()) else { return };
+    let file = file_of(&place, fd as i32);
+    if file != 0 {
+        let base = Base::default();
+        let touch = Touch { kind: kind::MMAP, flags: 0, file, base, name_len: 0 };
+        report(slot::MAP, &place, &touch);
+    }
+}
+
+/// `int iterate_dir(struct file *, struct dir_context *)`.
+#[inline(always)]
+pub fn on_list(ctx: &FExitContext) {
+    let file: u64 = ctx.arg(0);
+    let result: i32 = ctx.arg(2);
+    if sort(i64::from(result), false) != Outcome::Done {
+        return;
+    }
+    let Some(place) = place(current()) else { return };
+    let base = Base::default();
+    report(slot::LIST, &place, &Touch { kind: kind::LIST, flags: 0, file, base, name_len: 0 });
+}

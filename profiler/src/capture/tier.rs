@@ -1,0 +1,135 @@
+//! The two tiers of hooks, and what each hooks into.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::btf::Btf;
+
+/// Where in the kernel touches are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// The kernel's own open and lookup functions. Costs unrelated system
+    /// calls nothing.
+    Fexit,
+    /// Tracepoints at the end of system calls and in io_uring.
+    Tracepoint,
+}
+
+impl Tier {
+    /// All, best first.
+    pub const ALL: [Self; 2] = [Self::Fexit, Self::Tracepoint];
+
+    /// The name by which it is asked for.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fexit => "fexit",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+
+    /// What this tier cannot see, and why.
+    pub fn blind_spots(self) -> &'static [&'static str] {
+        match self {
+            Self::Fexit => &[],
+            Self::Tracepoint => &[
+                "io_uring opens into the ring's own table of files leave no descriptor: recorded by name, whether or not they succeed",
+                "32-bit programs' socketcall() and old mmap() keep their arguments in memory: not read",
+            ],
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Tier {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|tier| tier.name() == text)
+            .ok_or_else(|| format!("no tier {text}; there are fexit and tracepoint"))
+    }
+}
+
+/// A program and the places it may be hooked to, the first that exists.
+pub struct Hook {
+    /// Name of the program.
+    pub program: &'static str,
+    /// Kernel functions or tracepoints, newest name last.
+    pub candidates: &'static [&'static str],
+    /// Parameters that a function must have; what it returns comes after them.
+    pub parameters: usize,
+}
+
+const fn function(
+    program: &'static str,
+    candidates: &'static [&'static str],
+    parameters: usize,
+) -> Hook {
+    Hook { program, candidates, parameters }
+}
+
+/// Kernel functions of the fexit tier; it needs all of them.
+pub const FUNCTIONS: &[Hook] = &[
+    function("open", &["do_filp_open", "do_file_open"], 3),
+    function("open_root", &["do_file_open_root"], 3),
+    function("lookup", &["filename_lookup"], 5),
+    function("parent", &["__filename_parentat"], 7),
+    function("map", &["ksys_mmap_pgoff"], 6),
+    function("list", &["iterate_dir"], 2),
+];
+
+impl Hook {
+    /// The candidate that the running kernel has, in the shape expected.
+    pub fn find(&self, btf: &Btf) -> Option<&'static str> {
+        let fits = |name: &&str| btf.parameters(name) == Some(self.parameters);
+        self.candidates.iter().copied().find(fits)
+    }
+}
+
+/// io_uring's tracepoints, with the function in BTF that tells whether the
+/// kernel has each.
+pub const URING: [(&str, &[&str]); 2] = [
+    ("uring_submit", &["io_uring_submit_sqe", "io_uring_submit_req"]),
+    ("uring_complete", &["io_uring_complete"]),
+];
+
+/// Whether the kernel has a tracepoint.
+pub fn has_tracepoint(btf: &Btf, name: &str) -> bool {
+    btf.parameters(&format!("__bpf_trace_{name}")).is_some()
+}
+
+/// Whether `io_uring_complete` passes the result itself: before 6.14 it had
+/// seven arguments (and `void *` before them).
+pub fn uring_passes_result(btf: &Btf) -> bool {
+    btf.parameters("__bpf_trace_io_uring_complete").is_some_and(|parameters| parameters > 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiers_are_known_by_name() {
+        for tier in Tier::ALL {
+            assert_eq!(tier.to_string().parse(), Ok(tier));
+        }
+        assert!("kprobe".parse::<Tier>().is_err());
+    }
+
+    #[test]
+    fn the_running_kernel_has_every_hook() {
+        let btf = Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux").unwrap()).unwrap();
+        for hook in FUNCTIONS {
+            assert!(hook.find(&btf).is_some(), "{}", hook.program);
+        }
+        for (program, candidates) in URING {
+            assert!(candidates.iter().any(|name| has_tracepoint(&btf, name)), "{program}");
+        }
+    }
+}
