@@ -16,6 +16,7 @@
 pub mod check;
 mod elf;
 pub mod expect;
+pub mod image;
 mod int80;
 pub mod run;
 mod sys;
