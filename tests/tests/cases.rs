@@ -124,6 +124,22 @@ fn a_rootfs_that_shares_the_hosts_superblock() {
 }
 
 #[test]
+fn case_23_paths_longer_than_a_record_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(FIRST);
+    let file = profile_file(directory.path());
+    profiled(&file, &[&image], r#"docker run --rm "$1" /bin/cases run --part beyond 23"#);
+    let profile = Profile::read(&file);
+    // 80 components of 255 bytes, each reached through a descriptor.
+    let longest = profile.paths().iter().map(String::len).max().unwrap();
+    let whole = longest > 80 * 255;
+    let lost = profile.lost();
+    let counted = lost.iter().any(|(cause, _)| cause == "path_too_deep");
+    assert!(whole != counted, "longest path of {longest} bytes, lost: {lost:?}");
+    assert!(lost.iter().all(|(cause, _)| cause == "path_too_deep"), "{lost:?}");
+}
+
+#[test]
 fn case_28_mounts() {
     let directory = tempfile::tempdir().unwrap();
     let image = image(FIRST);
