@@ -255,8 +255,8 @@ fn case_37_docker_exec() {
     let file = profile_file(directory.path());
     let name = unique("exec");
     let script = format!(
-        "docker run --detach --interactive --name {name} \"$1\" /bin/cases run --part main 37
-         trap 'docker rm --force {name}' EXIT
+        "trap 'docker rm --force {name}' EXIT
+         docker run --detach --interactive --name {name} \"$1\" /bin/cases run --part main 37
          until docker logs {name} | grep -q waiting; do sleep 0.05; done
          docker exec {name} /bin/cases run --part exec 37"
     );
