@@ -8,9 +8,9 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::capture::{CaptureError, Options, Probe, Touch};
-use crate::collect::{Collector, ContainerKey};
+use crate::collect::{Collector, ContainerKey, Recording};
 use crate::container::{ContainerInfo, Engine, Registry};
-use crate::profile::{Profile, Run};
+use crate::profile::Run;
 
 /// Why a session could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ pub struct Session {
 #[derive(Debug)]
 pub struct Outcome {
     /// One profile an image, in order of image IDs.
-    pub profiles: Vec<Profile>,
+    pub profiles: Vec<Recording>,
     /// Containers whose image could not be found out.
     pub unattributed: Vec<ContainerKey>,
 }
@@ -160,7 +160,7 @@ impl Session {
         run.started = self.started;
         run.ended = jiff::Timestamp::now().to_string();
         run.kernel = kernel_release();
-        let profiles = self.collector.into_profiles(&wanted, &run);
+        let profiles = self.collector.into_recordings(&wanted, &run);
         if let Some(registry) = Arc::into_inner(self.registry) {
             registry.shutdown().await;
         }

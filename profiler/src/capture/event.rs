@@ -45,6 +45,13 @@ pub struct Touch {
     pub foreign_exe: bool,
     /// A path was cut short.
     pub cut: bool,
+    /// When, in nanoseconds since boot.
+    pub time: u64,
+    /// Inode number of the file; 0 where only a name is known.
+    pub ino: u64,
+    /// Inode number of the task's executable in the container's rootfs; 0
+    /// where it is foreign.
+    pub exe_ino: u64,
 }
 
 /// Decodes a record; none when it is not one of this version's.
@@ -102,6 +109,9 @@ pub fn decode(record: &[u8]) -> Option<Event> {
         missing: has(flag::MISSING),
         foreign_exe: has(flag::FOREIGN_EXE),
         cut,
+        time: 0,
+        ino: header.ino,
+        exe_ino: 0,
     }))
 }
 

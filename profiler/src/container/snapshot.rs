@@ -56,6 +56,9 @@ fn process_touches(process: &Process, touches: &mut Vec<Touch>) {
                 missing: false,
                 foreign_exe: false,
                 cut: false,
+                time: 0,
+                ino: 0,
+                exe_ino: 0,
             });
         }
     };
