@@ -92,6 +92,9 @@ fn name_entry(entry: Entry<'_>) -> NameEntry {
     NameEntry { kinds: kinds(entry.mark.kinds), comm: entry.comm(), name: entry.name.into() }
 }
 
+// A mark has eight bits for them.
+const _: () = assert!(Kind::ALL.len() <= 8);
+
 /// The kinds of a bit set.
 fn kinds(bits: u8) -> BTreeSet<Kind> {
     Kind::ALL.into_iter().filter(|&kind| bits & 1 << kind as u8 != 0).collect()
