@@ -8,9 +8,9 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::capture::{CaptureError, Options, Probe, Touch};
-use crate::collect::{Collector, ContainerKey};
+use crate::collect::{Collector, ContainerKey, Recording};
 use crate::container::{ContainerInfo, Engine, Registry};
-use crate::profile::{Profile, Run};
+use crate::profile::Run;
 
 /// Why a session could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ pub struct Session {
 #[derive(Debug)]
 pub struct Outcome {
     /// One profile an image, in order of image IDs.
-    pub profiles: Vec<Profile>,
+    pub profiles: Vec<Recording>,
     /// Containers whose image could not be found out.
     pub unattributed: Vec<ContainerKey>,
 }
@@ -129,6 +129,10 @@ impl Session {
         // A record is in the ring before its system call returns, so what
         // happened before this line is there to be read.
         let mut lost = self.probe.lost();
+        for (cgroup, of_group) in self.probe.lost_by_group() {
+            lost -= of_group;
+            self.collector.add_lost(cgroup, of_group);
+        }
         run.tier = self.probe.tier().to_string();
         self.probe.detach();
         let mut new = Vec::new();
@@ -160,7 +164,7 @@ impl Session {
         run.started = self.started;
         run.ended = jiff::Timestamp::now().to_string();
         run.kernel = kernel_release();
-        let profiles = self.collector.into_profiles(&wanted, &run);
+        let profiles = self.collector.into_recordings(&wanted, &run);
         if let Some(registry) = Arc::into_inner(self.registry) {
             registry.shutdown().await;
         }

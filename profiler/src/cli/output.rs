@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use profiler::collect::Recording;
 use profiler::files::directory_of;
-use profiler::profile::{self, Profile};
 use profiler::session::{Outcome, describe};
 
 /// The arguments that say where profiles go.
@@ -79,7 +79,7 @@ pub fn store(outcome: &Outcome, destination: &Destination, quiet: bool) -> anyho
     }
     let (directory, force) = match destination {
         Destination::Path(path, _) if outcome.profiles.len() == 1 => {
-            profile::save(&outcome.profiles[0], path)?;
+            outcome.profiles[0].save(path)?;
             tell(&outcome.profiles[0], path, quiet);
             return Ok(());
         }
@@ -98,10 +98,10 @@ pub fn store(outcome: &Outcome, destination: &Destination, quiet: bool) -> anyho
     };
     let mut taken = BTreeSet::new();
     for profile in &outcome.profiles {
-        let mut name = file_name(&profile.image.reference);
+        let mut name = file_name(&profile.image().reference);
         if !taken.insert(name.clone()) {
             // Two images under one tag: built again during the run.
-            let id = profile.image.id.trim_start_matches("sha256:");
+            let id = profile.image().id.trim_start_matches("sha256:");
             name = format!("{name}-{}", &id[..id.len().min(12)]);
             taken.insert(name.clone());
         }
@@ -112,23 +112,23 @@ pub fn store(outcome: &Outcome, destination: &Destination, quiet: bool) -> anyho
                 path.display()
             );
         }
-        profile::save(profile, &path)?;
+        profile.save(&path)?;
         tell(profile, &path, quiet);
     }
     Ok(())
 }
 
 /// One line a profile.
-fn tell(profile: &Profile, path: &Path, quiet: bool) {
+fn tell(profile: &Recording, path: &Path, quiet: bool) {
     if quiet {
         return;
     }
-    let lost: u64 = profile.runs.iter().map(|run| run.lost.total()).sum();
-    let containers: usize = profile.runs.iter().map(|run| run.containers.len()).sum();
+    let lost = profile.run().lost.total();
+    let containers = profile.run().containers.len();
     eprintln!(
         "profiler: {}: {} files in {} container{}, {} events lost -> {}",
-        profile.image.reference,
-        profile.paths.len(),
+        profile.image().reference,
+        profile.paths(),
         containers,
         if containers == 1 { "" } else { "s" },
         lost,

@@ -47,9 +47,6 @@ fn process_touches(process: &Process, touches: &mut Vec<Touch>) {
             touches.push(Touch {
                 cgroup: 0,
                 dev: 0,
-                ino: 0,
-                exe_ino: 0,
-                time: 0,
                 pid: process.pid() as u32,
                 comm: stat.comm.clone(),
                 kind,
@@ -59,6 +56,9 @@ fn process_touches(process: &Process, touches: &mut Vec<Touch>) {
                 missing: false,
                 foreign_exe: false,
                 cut: false,
+                time: 0,
+                ino: 0,
+                exe_ino: 0,
             });
         }
     };

@@ -13,10 +13,8 @@ fn profile(image: &SourceImage, paths: &[(&str, Kind)], names: &[(&str, Kind)]) 
         .map(|&(path, kind)| PathEntry {
             path: path.into(),
             kinds: [kind].into(),
-            written: false,
-            runtime: false,
             comm: "sh".into(),
-            exe: None,
+            ..PathEntry::default()
         })
         .collect();
     profile.names = names

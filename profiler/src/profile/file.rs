@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Profile, VERSION};
 use crate::files::write_whole;
 
@@ -54,21 +56,28 @@ pub struct SaveError {
 pub fn load(path: &Path) -> Result<Profile, LoadError> {
     let text = fs::read(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
     let damaged = |source| LoadError::Damaged { path: path.into(), source };
-    let value: serde_json::Value = serde_json::from_slice(&text).map_err(damaged)?;
-    match value.get("version").and_then(serde_json::Value::as_u64) {
+    // The version first: what follows may have another shape in a newer one.
+    let Version { version } = serde_json::from_slice(&text).map_err(damaged)?;
+    match version.as_ref().and_then(serde_json::Value::as_u64) {
         Some(found) if found > u64::from(VERSION) => {
             Err(LoadError::Newer { path: path.into(), found })
         }
-        _ => serde_json::from_value(value).map_err(damaged),
+        _ => serde_json::from_slice(&text).map_err(damaged),
     }
 }
 
-/// Writes a profile: beside `path` first, then renamed over it.
+#[derive(Deserialize)]
+struct Version {
+    version: Option<serde_json::Value>,
+}
+
+/// Writes a [`Profile`] or [`Streamed`](super::Streamed) one: beside `path`
+/// first, then renamed over it.
 ///
 /// # Errors
 /// When the directory cannot be written or the disk is full; `path` is then
 /// as it was before.
-pub fn save(profile: &Profile, path: &Path) -> Result<(), SaveError> {
+pub fn save(profile: &impl Serialize, path: &Path) -> Result<(), SaveError> {
     let failed = |source| SaveError { path: path.into(), source };
     write_whole(path, |writer| {
         serde_json::to_writer_pretty(&mut *writer, profile)?;
@@ -93,6 +102,24 @@ mod tests {
         fs::write(&path, &text[..text.len() / 2]).unwrap();
         assert!(matches!(load(&path), Err(LoadError::Damaged { .. })));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_document_without_the_later_members_loads() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.json");
+        let entry = r#"{"path": "/a", "kinds": ["open"], "comm": "sh"}"#;
+        let run = r#"{"command": [], "exit_status": null, "started": "", "ended": "",
+            "kernel": "", "tier": "", "containers": [], "lost": {"ring_full": 0,
+            "path_too_deep": 0, "missed_runs": 0, "unattributed": 0, "unreadable": 0}}"#;
+        let text = format!(
+            r#"{{"version": 1, "image": {{"reference": "x", "id": "y"}}, "runs": [{run}],
+                "paths": [{entry}], "names": [], "missing": []}}"#
+        );
+        fs::write(&path, text).unwrap();
+        let profile = load(&path).unwrap();
+        assert_eq!((profile.paths[0].exes, &profile.paths[0].first), (1, &None));
+        assert_eq!(profile.runs[0].missing_dropped, 0);
     }
 
     #[test]

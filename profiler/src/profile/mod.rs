@@ -15,13 +15,16 @@
 
 mod bytepath;
 mod file;
+mod stream;
 
 use std::collections::BTreeSet;
+use std::ops::{AddAssign, SubAssign};
 
 use serde::{Deserialize, Serialize};
 
 pub use bytepath::BytePath;
 pub use file::{LoadError, SaveError, load, save};
+pub use stream::{Each, Streamed};
 
 /// The format's version; a reader refuses a higher one.
 pub const VERSION: u32 = 1;
@@ -87,6 +90,15 @@ pub struct Run {
     /// Mount points inside those containers, sorted.
     #[serde(default)]
     pub mounts: BTreeSet<BytePath>,
+    /// Lookups of names that did not exist and that are not in `missing`,
+    /// because a container had as many there as are kept. They do not make a
+    /// profile incomplete: nothing is kept for such names.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing_dropped: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Counts of events that did not reach the profile, by cause.
@@ -100,7 +112,8 @@ pub struct Lost {
     pub missed_runs: u64,
     /// Events of containers whose image could not be found out.
     pub unattributed: u64,
-    /// Events that could not be decoded or read.
+    /// Events that could not be decoded or read, or that there was no room
+    /// for.
     pub unreadable: u64,
     /// First touches after the table of known names was full; delivered all
     /// the same, so they do not make a profile incomplete.
@@ -112,6 +125,39 @@ impl Lost {
     /// Events that are truly missing from the profile.
     pub fn total(&self) -> u64 {
         self.ring_full + self.path_too_deep + self.missed_runs + self.unattributed + self.unreadable
+    }
+}
+
+impl AddAssign for Lost {
+    fn add_assign(&mut self, other: Self) {
+        // Taken apart, so that a cause added above is not forgotten here.
+        let Self { ring_full, path_too_deep, missed_runs, unattributed, unreadable, table_full } =
+            other;
+        self.ring_full += ring_full;
+        self.path_too_deep += path_too_deep;
+        self.missed_runs += missed_runs;
+        self.unattributed += unattributed;
+        self.unreadable += unreadable;
+        self.table_full += table_full;
+    }
+}
+
+/// What is left when a part is counted elsewhere.
+impl SubAssign for Lost {
+    fn sub_assign(&mut self, part: Self) {
+        let Self { ring_full, path_too_deep, missed_runs, unattributed, unreadable, table_full } =
+            part;
+        // A part that was counted a moment later may be the larger.
+        for (count, part) in [
+            (&mut self.ring_full, ring_full),
+            (&mut self.path_too_deep, path_too_deep),
+            (&mut self.missed_runs, missed_runs),
+            (&mut self.unattributed, unattributed),
+            (&mut self.unreadable, unreadable),
+            (&mut self.table_full, table_full),
+        ] {
+            *count = count.saturating_sub(part);
+        }
     }
 }
 
@@ -137,6 +183,20 @@ pub enum Kind {
     Modify,
 }
 
+impl Kind {
+    /// All kinds, in order.
+    pub const ALL: [Self; 8] = [
+        Self::Open,
+        Self::Exec,
+        Self::Mmap,
+        Self::Stat,
+        Self::Lstat,
+        Self::Readlink,
+        Self::List,
+        Self::Modify,
+    ];
+}
+
 /// A file by its place in the container's rootfs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathEntry {
@@ -153,13 +213,47 @@ pub struct PathEntry {
     pub runtime: bool,
     /// `comm` of the first task that touched it.
     pub comm: String,
-    /// Executable of that task where known.
+    /// Executable of that task, by its place in the rootfs; none where it is
+    /// from outside (a container runtime) or not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exe: Option<BytePath>,
+    /// How many executables touched it; all from outside the rootfs count as
+    /// one. In a profile of several runs the most that one of them saw.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub exes: u32,
+    /// When it was first touched: RFC 3339, UTC, always with three decimal
+    /// places, so that of two such texts the smaller one is the earlier time.
+    /// For what was open before recording began, that moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+}
+
+impl Default for PathEntry {
+    /// A path that nothing is known of.
+    fn default() -> Self {
+        Self {
+            path: BytePath::default(),
+            kinds: BTreeSet::new(),
+            written: false,
+            runtime: false,
+            comm: String::new(),
+            exe: None,
+            exes: one(),
+            first: None,
+        }
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn is_one(number: &u32) -> bool {
+    *number == 1
 }
 
 /// A name as a program spoke it, made absolute, symlinks not resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NameEntry {
     /// Absolute name in the container; may hold symlinks and `..`.
     pub name: BytePath,
@@ -185,16 +279,7 @@ impl Profile {
     /// Why this profile does not hold all that its runs touched; empty when
     /// it is complete.
     pub fn incomplete(&self) -> Vec<String> {
-        let mut why = Vec::new();
-        for run in &self.runs {
-            if run.interrupted {
-                why.push(format!("run started {} was interrupted", run.started));
-            }
-            if run.lost.total() > 0 {
-                why.push(format!("run started {} lost {} events", run.started, run.lost.total()));
-            }
-        }
-        why
+        incomplete(&self.runs)
     }
 
     /// Runs whose command failed, as `(started, exit status)`.
@@ -207,4 +292,18 @@ impl Profile {
             })
             .collect()
     }
+}
+
+/// Why what these runs saw is not all that they touched; empty when it is.
+pub fn incomplete(runs: &[Run]) -> Vec<String> {
+    let mut why = Vec::new();
+    for run in runs {
+        if run.interrupted {
+            why.push(format!("run started {} was interrupted", run.started));
+        }
+        if run.lost.total() > 0 {
+            why.push(format!("run started {} lost {} events", run.started, run.lost.total()));
+        }
+    }
+    why
 }

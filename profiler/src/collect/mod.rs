@@ -1,0 +1,463 @@
+//! From events to profiles: touches are gathered per container while they
+//! come in, and folded into one recording an image at the end.
+//!
+//! A container is known by its control group, which the kernel side names
+//! before the group's first touch; a touch from a group that tells nothing
+//! (a nested one, or an engine's helper in the same rootfs) is known by the
+//! rootfs it falls on.
+//!
+//! ```text
+//! Collector
+//! └── Table, one a container        what is known of each name
+//!     ├── Tree                      names by their components
+//!     │   ├── Chunks, Bytes         what it is stored in
+//!     │   └── Index                 how a name is found
+//!     └── (sealed) ─► Recording     one an image; writes the profile
+//!         └── Sorted                names in order
+//! ```
+
+mod bytes;
+mod chunks;
+mod clock;
+mod index;
+mod recording;
+mod sorted;
+mod table;
+mod tree;
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+pub use recording::Recording;
+
+use crate::capture::{Event, Touch};
+use crate::container::{ContainerInfo, Engine, identify};
+use crate::profile::{ImageId, Kind, Lost, Run};
+use clock::Clock;
+use table::{Mark, Role, Table, WORKLOAD, WRITTEN};
+
+/// A container as the control group's name tells it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerKey {
+    /// The engine whose naming scheme it is.
+    pub engine: Engine,
+    /// Full ID.
+    pub id: String,
+}
+
+/// Most failed lookups kept of one container; programs that probe names can
+/// make any number.
+const MISSING_MAX: usize = 100_000;
+
+/// Everything seen of one container.
+#[derive(Debug, Default)]
+struct Container {
+    table: Table,
+    /// Lookups beyond [`MISSING_MAX`].
+    missing_dropped: u64,
+}
+
+/// Gathers events.
+#[derive(Debug)]
+pub struct Collector {
+    clock: Clock,
+    containers: Vec<Container>,
+    /// Places in `containers`.
+    by_key: BTreeMap<ContainerKey, usize>,
+    by_cgroup: HashMap<u64, usize>,
+    by_rootfs: HashMap<u32, usize>,
+    /// By control group.
+    lost: HashMap<u64, Lost>,
+}
+
+impl Default for Collector {
+    /// An empty one, whose times count from now on.
+    fn default() -> Self {
+        Self {
+            clock: Clock::now(),
+            containers: Vec::new(),
+            by_key: BTreeMap::new(),
+            by_cgroup: HashMap::new(),
+            by_rootfs: HashMap::new(),
+            lost: HashMap::new(),
+        }
+    }
+}
+
+impl Collector {
+    /// Takes an event. Returns the container if this was its first.
+    pub fn take(&mut self, event: Event) -> Option<ContainerKey> {
+        match event {
+            Event::Cgroup { cgroup, names, .. } => {
+                let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+                let (engine, id) = identify(&names)?;
+                let key = ContainerKey { engine, id };
+                let new = !self.by_key.contains_key(&key);
+                let place = self.place(&key);
+                self.by_cgroup.insert(cgroup, place);
+                new.then_some(key)
+            }
+            Event::Touch(touch) => {
+                self.touch(touch);
+                None
+            }
+        }
+    }
+
+    /// A container's place, made if it is new.
+    fn place(&mut self, key: &ContainerKey) -> usize {
+        if let Some(&place) = self.by_key.get(key) {
+            return place;
+        }
+        self.containers.push(Container::default());
+        self.by_key.insert(key.clone(), self.containers.len() - 1);
+        self.containers.len() - 1
+    }
+
+    fn touch(&mut self, touch: Touch) {
+        let place = match self.by_cgroup.get(&touch.cgroup) {
+            Some(&place) => {
+                // The newest owner of a device number wins: numbers are
+                // reused after a container's rootfs is unmounted.
+                self.by_rootfs.insert(touch.dev, place);
+                place
+            }
+            None => match self.by_rootfs.get(&touch.dev) {
+                Some(&place) => place,
+                // Not a container: a service or build step with a rootfs of
+                // its own.
+                None => return,
+            },
+        };
+        self.containers[place].keep(&self.clock, touch);
+    }
+
+    /// Adds what was found open or mapped when recording began.
+    pub fn add_snapshot(&mut self, key: &ContainerKey, touches: impl IntoIterator<Item = Touch>) {
+        let place = self.place(key);
+        for touch in touches {
+            self.containers[place].keep(&self.clock, touch);
+        }
+    }
+
+    /// Adds to the events that could not be delivered from a control group.
+    pub fn add_lost(&mut self, cgroup: u64, lost: Lost) {
+        *self.lost.entry(cgroup).or_default() += lost;
+    }
+
+    /// Containers seen, in order of their IDs.
+    pub fn containers(&self) -> impl Iterator<Item = &ContainerKey> {
+        self.by_key.keys()
+    }
+
+    /// How many touches of a container were kept.
+    pub fn touches(&self, key: &ContainerKey) -> usize {
+        self.by_key.get(key).map_or(0, |&place| {
+            let table = &self.containers[place].table;
+            table.count(Role::Path) + table.count(Role::Name)
+        })
+    }
+
+    /// Folds the containers that `infos` knows into one recording an image,
+    /// in order of image IDs. `run` is the same for all but its containers,
+    /// mounts and losses: to those in `run`, which concern the whole machine,
+    /// come those of the image's own containers, and those of control groups
+    /// that are no container's, because these may touch any container's
+    /// files.
+    pub fn into_recordings(
+        mut self,
+        infos: &BTreeMap<ContainerKey, ContainerInfo>,
+        run: &Run,
+    ) -> Vec<Recording> {
+        let mut run = run.clone();
+        let mut lost_by_place: HashMap<usize, Lost> = HashMap::new();
+        for (cgroup, lost) in self.lost {
+            match self.by_cgroup.get(&cgroup) {
+                Some(&place) => *lost_by_place.entry(place).or_default() += lost,
+                None => run.lost += lost,
+            }
+        }
+        let mut images: BTreeMap<&str, (&ImageId, Run, Option<Table>)> = BTreeMap::new();
+        for (key, place) in self.by_key {
+            let Container { table, missing_dropped } = std::mem::take(&mut self.containers[place]);
+            let Some(info) = infos.get(&key) else { continue };
+            let (_, run, merged) =
+                images.entry(&info.image.id).or_insert_with(|| (&info.image, run.clone(), None));
+            run.containers.insert(info.id.clone());
+            run.mounts.extend(info.mounts.iter().cloned());
+            run.missing_dropped += missing_dropped;
+            run.lost += lost_by_place.remove(&place).unwrap_or_default();
+            // As its components, without a slash at the end.
+            let rootfs: Option<PathBuf> =
+                info.rootfs.as_ref().map(|path| path.components().collect());
+            fold(merged, table, rootfs.as_ref().map(|path| path.as_os_str().as_bytes()));
+        }
+        images
+            .into_values()
+            .map(|(image, mut run, table)| {
+                let table = table.unwrap_or_default();
+                run.lost.unreadable += table.dropped;
+                Recording { image: image.clone(), run, table: table.seal(), clock: self.clock }
+            })
+            .collect()
+    }
+}
+
+/// Folds a container's table into its image's. Where the rootfs is a plain
+/// directory of the host's filesystem (vfs and btrfs drivers), paths reach up
+/// to that filesystem's root, and the directory's own is cut off.
+fn fold(image: &mut Option<Table>, table: Table, rootfs: Option<&[u8]>) {
+    let rootfs = rootfs.filter(|rootfs| *rootfs != b"/" && table.reaches(rootfs));
+    match image {
+        Some(image) => image.absorb(table, rootfs),
+        // The usual case: one container, and nothing to cut.
+        None if rootfs.is_none() => *image = Some(table),
+        None => image.insert(Table::default()).absorb(table, rootfs),
+    }
+}
+
+impl Container {
+    fn keep(&mut self, clock: &Clock, touch: Touch) {
+        let exe = if touch.foreign_exe { 0 } else { touch.exe_ino };
+        let Some(task) = self.table.task(&touch.comm, touch.dev, exe) else {
+            self.table.dropped += 1;
+            return;
+        };
+        let mut flags = 0;
+        if touch.written {
+            flags |= WRITTEN;
+        }
+        if !touch.foreign_exe {
+            flags |= WORKLOAD;
+        }
+        let mark =
+            Mark { first: clock.millis(touch.time), task, kinds: 1 << touch.kind as u8, flags };
+        if touch.missing {
+            if let Some(name) = &touch.name {
+                self.keep_missing(name.as_bytes(), mark);
+            }
+            return;
+        }
+        // A name that equals the path walked no link: nothing to add.
+        if let Some(name) = &touch.name
+            && touch.path.as_ref() != Some(name)
+        {
+            self.table.note(Role::Name, name.as_bytes(), mark);
+        }
+        if let Some(path) = &touch.path {
+            let node = self.table.note(Role::Path, path.as_bytes(), mark);
+            if touch.kind == Kind::Exec
+                && let Some(node) = node
+            {
+                self.table.executed(touch.dev, touch.ino, node);
+            }
+        }
+    }
+
+    fn keep_missing(&mut self, name: &[u8], mark: Mark) {
+        if self.table.count(Role::Missing) < MISSING_MAX || self.table.contains(Role::Missing, name)
+        {
+            self.table.note(Role::Missing, name, mark);
+        } else {
+            self.missing_dropped += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{Profile, load};
+
+    fn cgroup(cgroup: u64, id: &str) -> Event {
+        Event::Cgroup { cgroup, pid: 1, names: vec![id.into(), b"docker".to_vec()] }
+    }
+
+    fn touch(cgroup: u64, path: &str, name: &str) -> Touch {
+        Touch {
+            cgroup,
+            dev: 7,
+            pid: 1,
+            comm: "sh".into(),
+            kind: Kind::Open,
+            path: Some(path.into()),
+            name: Some(name.into()),
+            written: false,
+            missing: false,
+            foreign_exe: false,
+            cut: false,
+            time: 0,
+            ino: 1,
+            exe_ino: 0,
+        }
+    }
+
+    fn missing(cgroup: u64, name: &str) -> Event {
+        Event::Touch(Touch { path: None, missing: true, ..touch(cgroup, "", name) })
+    }
+
+    /// Containers of one image, the cgroup and first letter of each ID.
+    fn collector(containers: &[(u64, &str)]) -> Collector {
+        let mut collector = Collector::default();
+        for &(number, letter) in containers {
+            assert!(collector.take(cgroup(number, &letter.repeat(64))).is_some());
+        }
+        collector
+    }
+
+    fn infos(
+        collector: &Collector,
+        image: impl Fn(&str) -> String,
+    ) -> BTreeMap<ContainerKey, ContainerInfo> {
+        collector
+            .containers()
+            .map(|key| {
+                let image = ImageId { id: image(&key.id), ..ImageId::default() };
+                (key.clone(), ContainerInfo { id: key.id.clone(), image, ..Default::default() })
+            })
+            .collect()
+    }
+
+    fn recordings(collector: Collector) -> Vec<Recording> {
+        let infos = infos(&collector, |_| "sha256:1".into());
+        let run = Run { command: vec!["true".into()], ..Run::default() };
+        collector.into_recordings(&infos, &run)
+    }
+
+    fn paths(profile: &Profile) -> Vec<String> {
+        profile.paths.iter().map(|entry| entry.path.to_string()).collect()
+    }
+
+    #[test]
+    fn a_name_that_says_no_more_than_its_path_is_left_out() {
+        let mut collector = collector(&[(1, "a")]);
+        for (kind, name) in [(Kind::Open, "/a"), (Kind::Open, "/b"), (Kind::Stat, "/c")] {
+            let only_name = Touch { path: None, kind, ..touch(1, "", name) };
+            collector.take(Event::Touch(only_name));
+        }
+        for path in ["/a", "/c", "/d"] {
+            collector.take(Event::Touch(touch(1, path, path)));
+        }
+        let profile = recordings(collector)[0].to_profile();
+        let names: Vec<_> = profile.names.iter().map(|entry| entry.name.to_string()).collect();
+        assert_eq!(names, ["/b", "/c"]);
+    }
+
+    #[test]
+    fn replicas_of_an_image_make_one_profile() {
+        let mut collector = collector(&[(1, "a"), (2, "b")]);
+        assert!(collector.take(cgroup(1, &"a".repeat(64))).is_none());
+        collector.take(Event::Touch(touch(1, "/bin/dash", "/bin/sh")));
+        collector.take(Event::Touch(touch(2, "/bin/dash", "/bin/dash")));
+        // Another control group on the same rootfs, and one of nobody.
+        collector.take(Event::Touch(touch(3, "/exec", "/exec")));
+        collector.take(Event::Touch(Touch { dev: 9, ..touch(4, "/no", "/no") }));
+        let recordings = recordings(collector);
+        assert_eq!(recordings.len(), 1);
+        assert_eq!(recordings[0].run().containers.len(), 2);
+        let profile = recordings[0].to_profile();
+        assert_eq!(paths(&profile), ["/bin/dash", "/exec"]);
+        assert_eq!(profile.names[0].name, "/bin/sh".into());
+    }
+
+    #[test]
+    fn what_is_saved_is_what_was_recorded() {
+        let mut collector = collector(&[(1, "a"), (2, "b")]);
+        let exec =
+            Touch { kind: Kind::Exec, ino: 5, foreign_exe: true, ..touch(1, "/bin/x", "/x") };
+        collector.take(Event::Touch(exec));
+        for (exe_ino, comm) in [(5, "x"), (5, "y"), (6, "z")] {
+            let touch = Touch { exe_ino, comm: comm.into(), ..touch(1, "/data", "/data") };
+            collector.take(Event::Touch(touch));
+        }
+        collector.take(Event::Touch(Touch { written: true, ..touch(2, "/data", "/data/../data") }));
+        let other = Touch { path: Some(b"/\xff\n"[..].into()), ..touch(2, "", "/o") };
+        collector.take(Event::Touch(other));
+        collector.take(missing(2, "/none/such/"));
+        let recording = recordings(collector).remove(0);
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("profile.json");
+        recording.save(&path).unwrap();
+        let profile = load(&path).unwrap();
+        assert_eq!(profile, recording.to_profile());
+        assert_eq!(recording.paths(), profile.paths.len());
+        let whole = directory.path().join("whole.json");
+        crate::profile::save(&profile, &whole).unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), std::fs::read(whole).unwrap());
+
+        assert_eq!(paths(&profile), ["/bin/x", "/data", "/\u{fffd}\n"]);
+        let [exec, data, _] = &profile.paths[..] else { panic!() };
+        assert!(exec.runtime && exec.exe.is_none() && exec.exes == 1);
+        // The executable that nothing names, and the other container's, whose
+        // touch does not tell.
+        assert_eq!((data.exe.clone(), data.exes), (Some("/bin/x".into()), 3));
+        assert_eq!((data.comm.as_str(), data.written, data.runtime), ("x", true, false));
+        assert_eq!(data.first.as_ref().map(String::len), Some("2030-01-01T00:00:00.000Z".len()));
+        assert_eq!(profile.missing[0].name, "/none/such/".into());
+    }
+
+    #[test]
+    fn a_rootfs_in_the_hosts_filesystem_is_cut_off() {
+        let mut collector = collector(&[(1, "a"), (2, "b")]);
+        for (cgroup, dir) in [(1, "/vfs/a"), (2, "/vfs/b")] {
+            for path in ["", "/etc/x"] {
+                let path = format!("{dir}{path}");
+                collector.take(Event::Touch(touch(cgroup, &path, &path)));
+            }
+        }
+        collector.take(Event::Touch(touch(1, "/vfs/ab", "/vfs/a/link")));
+        collector.take(missing(2, "/vfs/b/none"));
+        let mut infos = infos(&collector, |_| "sha256:1".into());
+        for info in infos.values_mut() {
+            info.rootfs = Some(format!("/vfs/{}/", &info.id[..1]).into());
+        }
+        let profile = collector.into_recordings(&infos, &Run::default())[0].to_profile();
+        assert_eq!(paths(&profile), ["/", "/etc/x", "/vfs/ab"]);
+        assert_eq!(profile.names[0].name, "/link".into());
+        assert_eq!(profile.missing[0].name, "/none".into());
+    }
+
+    #[test]
+    fn missing_names_beyond_the_cap_are_counted() {
+        let mut collector = collector(&[(1, "a")]);
+        for number in 0..MISSING_MAX + 10 {
+            collector.take(missing(1, &format!("/none/{number}")));
+        }
+        // One that is kept already.
+        collector.take(missing(1, "/none/5"));
+        let recording = recordings(collector).remove(0);
+        assert_eq!(recording.run().missing_dropped, 10);
+        assert_eq!(recording.incomplete(), Vec::<String>::new());
+        assert_eq!(recording.to_profile().missing.len(), MISSING_MAX);
+    }
+
+    #[test]
+    fn losses_stay_with_the_containers_they_befell() {
+        let mut collector = collector(&[(1, "a"), (2, "b"), (3, "c")]);
+        let lost = |count| Lost { ring_full: count, ..Lost::default() };
+        for (cgroup, count) in [(1, 10), (2, 100), (1, 20), (3, 1000), (99, 5)] {
+            collector.add_lost(cgroup, lost(count));
+        }
+        let mut infos = infos(&collector, |id| id[..1].into());
+        infos.retain(|key, _| !key.id.starts_with('c'));
+        let run = Run { lost: lost(1), ..Run::default() };
+        let lost: Vec<_> = collector
+            .into_recordings(&infos, &run)
+            .iter()
+            .map(|recording| recording.run().lost.ring_full)
+            .collect();
+        assert_eq!(lost, [1 + 5 + 30, 1 + 5 + 100]);
+    }
+
+    #[test]
+    fn a_touch_without_room_makes_the_profile_incomplete() {
+        let mut collector = collector(&[(1, "a")]);
+        let path = format!("/a/{}", "x".repeat(1 << 16));
+        collector.take(Event::Touch(touch(1, &path, &path)));
+        let recording = recordings(collector).remove(0);
+        assert_eq!(recording.run().lost.unreadable, 1);
+        assert_eq!(recording.incomplete().len(), 1);
+    }
+}
