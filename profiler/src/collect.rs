@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::capture::{Event, Touch};
-use crate::container::{ContainerInfo, Engine, identify};
+use crate::container::oci::unknown_id;
+use crate::container::{ContainerInfo, Engine, Group, identify};
 use crate::profile::{BytePath, ImageId, Kind, NameEntry, PathEntry, Profile, Run};
 
 /// A container as the control group's name tells it.
@@ -45,10 +46,31 @@ struct Seen {
 /// make any number.
 const MISSING_MAX: usize = 100_000;
 
+/// The container of a control group, and those around it, nearest first.
+#[derive(Debug, Clone)]
+struct Place {
+    key: ContainerKey,
+    around: Vec<ContainerKey>,
+}
+
+impl Place {
+    /// A group that has no name of its own is told from a later one at the
+    /// same path by its number.
+    fn new(group: Group, cgroup: u64) -> Self {
+        let (engine, id) = group.container;
+        let id = if engine == Engine::Unknown { unknown_id(&id, cgroup) } else { id };
+        let around = group.around.into_iter();
+        Self {
+            key: ContainerKey { engine, id },
+            around: around.map(|(engine, id)| ContainerKey { engine, id }).collect(),
+        }
+    }
+}
+
 /// Gathers events.
 #[derive(Debug, Default)]
 pub struct Collector {
-    cgroups: HashMap<u64, ContainerKey>,
+    cgroups: HashMap<u64, Place>,
     rootfs: HashMap<u32, ContainerKey>,
     tables: BTreeMap<ContainerKey, Table>,
     comms: Vec<String>,
@@ -61,9 +83,9 @@ impl Collector {
         match event {
             Event::Cgroup { cgroup, names, .. } => {
                 let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-                let (engine, id) = identify(&names)?;
-                let key = ContainerKey { engine, id };
-                self.cgroups.insert(cgroup, key.clone());
+                let place = Place::new(identify(&names)?, cgroup);
+                let key = place.key.clone();
+                self.cgroups.insert(cgroup, place);
                 if self.tables.contains_key(&key) {
                     return None;
                 }
@@ -78,16 +100,31 @@ impl Collector {
     }
 
     fn touch(&mut self, touch: Touch) {
+        let owner = self.rootfs.get(&touch.dev);
         let key = match self.cgroups.get(&touch.cgroup) {
-            Some(key) => {
-                // The newest owner of a device number wins: numbers are
-                // reused after a container's rootfs is unmounted.
-                if self.rootfs.get(&touch.dev) != Some(key) {
-                    self.rootfs.insert(touch.dev, key.clone());
-                }
-                key.clone()
+            // A runtime inside a container, before it enters the inner
+            // rootfs, or a program that made a group of its own.
+            Some(place) if owner.is_some_and(|owner| place.around.contains(owner)) => {
+                owner.expect("just seen").clone()
             }
-            None => match self.rootfs.get(&touch.dev) {
+            // Of a container that was there before, whose own group is still.
+            Some(place)
+                if place.key.engine == Engine::Unknown
+                    && place.around.first().is_some_and(|outer| !self.has_rootfs(outer)) =>
+            {
+                place.around[0].clone()
+            }
+            Some(place) => {
+                // The newest owner of a device number wins: numbers are
+                // reused after a container's rootfs is unmounted. What may be
+                // no container takes none from one that is.
+                let vacant = owner.is_none_or(|owner| owner.engine == Engine::Unknown);
+                if owner != Some(&place.key) && (vacant || place.key.engine != Engine::Unknown) {
+                    self.rootfs.insert(touch.dev, place.key.clone());
+                }
+                place.key.clone()
+            }
+            None => match owner {
                 Some(key) => key.clone(),
                 // Not a container: a service or build step with a rootfs of
                 // its own.
@@ -95,6 +132,10 @@ impl Collector {
             },
         };
         self.keep(&key, touch);
+    }
+
+    fn has_rootfs(&self, key: &ContainerKey) -> bool {
+        self.rootfs.values().any(|owner| owner == key)
     }
 
     fn keep(&mut self, key: &ContainerKey, touch: Touch) {
@@ -113,7 +154,7 @@ impl Collector {
             workload: !touch.foreign_exe,
             comm,
         };
-        let table = self.tables.get_mut(key).expect("made with the key");
+        let table = self.tables.entry(key.clone()).or_default();
         if touch.missing {
             if let Some(name) = touch.name
                 && (table.missing.len() < MISSING_MAX || table.missing.contains_key(&name))
@@ -159,11 +200,15 @@ impl Collector {
         infos: &BTreeMap<ContainerKey, ContainerInfo>,
         run: &Run,
     ) -> Vec<Profile> {
-        let mut images: BTreeMap<String, (ImageId, Run, Table)> = BTreeMap::new();
+        // A bare runtime's containers have no image: one profile a bundle.
+        let mut images: BTreeMap<(String, String), (ImageId, Run, Table)> = BTreeMap::new();
         for (key, table) in std::mem::take(&mut self.tables) {
             let Some(info) = infos.get(&key) else { continue };
             let (_, run, merged) = images
-                .entry(info.image.id.clone())
+                .entry(match info.image.id.as_str() {
+                    "" => (String::new(), info.image.reference.clone()),
+                    id => (id.to_owned(), String::new()),
+                })
                 .or_insert_with(|| (info.image.clone(), run.clone(), Table::default()));
             run.containers.insert(info.id.clone());
             run.mounts.extend(info.mounts.iter().cloned());
