@@ -144,6 +144,8 @@ impl Session {
                 Ok((key, Some(info))) => {
                     self.infos.insert(key, info);
                 }
+                // A control group that turned out to be no container.
+                Ok((key, None)) if key.engine == Engine::Unknown => {}
                 Ok((key, None)) => self.unknown.push(key),
                 Err(error) => log::warn!("looking a container up failed: {error}"),
             }

@@ -32,7 +32,8 @@ use std::path::PathBuf;
 pub use recording::Recording;
 
 use crate::capture::{Event, Touch};
-use crate::container::{ContainerInfo, Engine, identify};
+use crate::container::oci::unknown_id;
+use crate::container::{ContainerInfo, Engine, Group, identify};
 use crate::profile::{ImageId, Kind, Lost, Run};
 use clock::Clock;
 use table::{Mark, Role, Table, WORKLOAD, WRITTEN};
@@ -56,6 +57,17 @@ struct Container {
     table: Table,
     /// Lookups beyond [`MISSING_MAX`].
     missing_dropped: u64,
+    /// What may be no container: a control group without an engine's name.
+    doubtful: bool,
+    /// Whether a rootfs is known to be its own.
+    has_rootfs: bool,
+}
+
+/// The container of a control group, and those around it, nearest first.
+#[derive(Debug)]
+struct Owner {
+    place: usize,
+    around: Vec<usize>,
 }
 
 /// Gathers events.
@@ -65,7 +77,7 @@ pub struct Collector {
     containers: Vec<Container>,
     /// Places in `containers`.
     by_key: BTreeMap<ContainerKey, usize>,
-    by_cgroup: HashMap<u64, usize>,
+    by_cgroup: HashMap<u64, Owner>,
     by_rootfs: HashMap<u32, usize>,
     /// By control group.
     lost: HashMap<u64, Lost>,
@@ -86,23 +98,42 @@ impl Default for Collector {
 }
 
 impl Collector {
-    /// Takes an event. Returns the container if this was its first.
-    pub fn take(&mut self, event: Event) -> Option<ContainerKey> {
+    /// Takes an event. Returns the containers that it is the first of.
+    pub fn take(&mut self, event: Event) -> Vec<ContainerKey> {
         match event {
             Event::Cgroup { cgroup, names, .. } => {
                 let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-                let (engine, id) = identify(&names)?;
-                let key = ContainerKey { engine, id };
-                let new = !self.by_key.contains_key(&key);
-                let place = self.place(&key);
-                self.by_cgroup.insert(cgroup, place);
-                new.then_some(key)
+                match identify(&names) {
+                    Some(group) => self.group(cgroup, group),
+                    None => Vec::new(),
+                }
             }
             Event::Touch(touch) => {
                 self.touch(touch);
-                None
+                Vec::new()
             }
         }
+    }
+
+    fn group(&mut self, cgroup: u64, group: Group) -> Vec<ContainerKey> {
+        let (engine, id) = group.container;
+        // A group that has no name of its own is told from a later one at the
+        // same path by its number.
+        let id = if engine == Engine::Unknown { unknown_id(&id, cgroup) } else { id };
+        let mut new = Vec::new();
+        let mut places = std::iter::once((engine, id)).chain(group.around).map(|(engine, id)| {
+            let key = ContainerKey { engine, id };
+            let known = self.by_key.contains_key(&key);
+            let place = self.place(&key);
+            if !known {
+                new.push(key);
+            }
+            place
+        });
+        let place = places.next().expect("the group's own");
+        let around = places.collect();
+        self.by_cgroup.insert(cgroup, Owner { place, around });
+        new
     }
 
     /// A container's place, made if it is new.
@@ -110,21 +141,40 @@ impl Collector {
         if let Some(&place) = self.by_key.get(key) {
             return place;
         }
-        self.containers.push(Container::default());
+        let doubtful = key.engine == Engine::Unknown;
+        self.containers.push(Container { doubtful, ..Container::default() });
         self.by_key.insert(key.clone(), self.containers.len() - 1);
         self.containers.len() - 1
     }
 
     fn touch(&mut self, touch: Touch) {
+        let owner = self.by_rootfs.get(&touch.dev).copied();
         let place = match self.by_cgroup.get(&touch.cgroup) {
-            Some(&place) => {
-                // The newest owner of a device number wins: numbers are
-                // reused after a container's rootfs is unmounted.
-                self.by_rootfs.insert(touch.dev, place);
-                place
-            }
-            None => match self.by_rootfs.get(&touch.dev) {
-                Some(&place) => place,
+            Some(Owner { place, around }) => match (owner, around.first()) {
+                // A runtime inside a container, before it enters the inner
+                // rootfs, or a program that made a group of its own.
+                (Some(owner), _) if around.contains(&owner) => owner,
+                // Of a container that was there before, whose own group is
+                // still.
+                (_, Some(&outer))
+                    if self.containers[*place].doubtful && !self.containers[outer].has_rootfs =>
+                {
+                    outer
+                }
+                _ => {
+                    // The newest owner of a device number wins: numbers are
+                    // reused after a container's rootfs is unmounted. What
+                    // may be no container takes none from one that is.
+                    let vacant = owner.is_none_or(|owner| self.containers[owner].doubtful);
+                    if owner != Some(*place) && (vacant || !self.containers[*place].doubtful) {
+                        self.by_rootfs.insert(touch.dev, *place);
+                        self.containers[*place].has_rootfs = true;
+                    }
+                    *place
+                }
+            },
+            None => match owner {
+                Some(place) => place,
                 // Not a container: a service or build step with a rootfs of
                 // its own.
                 None => return,
@@ -174,16 +224,25 @@ impl Collector {
         let mut lost_by_place: HashMap<usize, Lost> = HashMap::new();
         for (cgroup, lost) in self.lost {
             match self.by_cgroup.get(&cgroup) {
-                Some(&place) => *lost_by_place.entry(place).or_default() += lost,
+                Some(owner) => *lost_by_place.entry(owner.place).or_default() += lost,
                 None => run.lost += lost,
             }
         }
-        let mut images: BTreeMap<&str, (&ImageId, Run, Option<Table>)> = BTreeMap::new();
+        // A bare runtime's containers have no image: one profile a bundle.
+        let mut images: BTreeMap<(&str, &str), (&ImageId, Run, Option<Table>)> = BTreeMap::new();
         for (key, place) in self.by_key {
-            let Container { table, missing_dropped } = std::mem::take(&mut self.containers[place]);
+            let Container { table, missing_dropped, .. } =
+                std::mem::take(&mut self.containers[place]);
+            if table.is_empty() {
+                continue;
+            }
             let Some(info) = infos.get(&key) else { continue };
+            let by = match info.image.id.as_str() {
+                "" => ("", info.image.reference.as_str()),
+                id => (id, ""),
+            };
             let (_, run, merged) =
-                images.entry(&info.image.id).or_insert_with(|| (&info.image, run.clone(), None));
+                images.entry(by).or_insert_with(|| (&info.image, run.clone(), None));
             run.containers.insert(info.id.clone());
             run.mounts.extend(info.mounts.iter().cloned());
             run.missing_dropped += missing_dropped;
@@ -301,7 +360,7 @@ mod tests {
     fn collector(containers: &[(u64, &str)]) -> Collector {
         let mut collector = Collector::default();
         for &(number, letter) in containers {
-            assert!(collector.take(cgroup(number, &letter.repeat(64))).is_some());
+            assert_eq!(collector.take(cgroup(number, &letter.repeat(64))).len(), 1);
         }
         collector
     }
@@ -347,7 +406,7 @@ mod tests {
     #[test]
     fn replicas_of_an_image_make_one_profile() {
         let mut collector = collector(&[(1, "a"), (2, "b")]);
-        assert!(collector.take(cgroup(1, &"a".repeat(64))).is_none());
+        assert!(collector.take(cgroup(1, &"a".repeat(64))).is_empty());
         collector.take(Event::Touch(touch(1, "/bin/dash", "/bin/sh")));
         collector.take(Event::Touch(touch(2, "/bin/dash", "/bin/dash")));
         // Another control group on the same rootfs, and one of nobody.

@@ -172,6 +172,11 @@ impl Table {
         self.counts[role as usize]
     }
 
+    /// Whether nothing was touched.
+    pub fn is_empty(&self) -> bool {
+        self.counts == [0; 3]
+    }
+
     /// Whether a name is there.
     pub fn contains(&self, role: Role, name: &[u8]) -> bool {
         self.tree.find(role.root(), name).is_some_and(|node| {

@@ -1,19 +1,34 @@
 //! Which container an event belongs to, and of which image that is.
 //!
-//! The control group's name carries the container's ID; the engine that made
-//! it says the rest. Engines are asked only for names: nothing here is needed
-//! to see what a container does.
+//! The control group's name carries the container's ID, or leads to the state
+//! file of the runtime that made it; the engine says the rest. Engines are
+//! asked only for names: nothing here is needed to see what a container does.
+//!
+//! ```text
+//! cgroup      control group names -> engine and ID
+//! docker      Docker's interface              ┐
+//! podman      containers/storage on disk      │ registry: asks, listens,
+//! containerd  containerd's own interface      │ remembers
+//! cri         containerd and CRI-O, CRI       │
+//! oci         state files of runc and crun    ┘
+//! snapshot    what a running container has open
+//! ```
 
 mod cgroup;
+pub mod containerd;
+pub mod cri;
 pub mod docker;
+mod grpc;
+mod inotify;
 mod json;
+pub mod oci;
 mod podman;
 mod registry;
 pub mod snapshot;
 
 use std::path::PathBuf;
 
-pub use cgroup::identify;
+pub use cgroup::{Group, identify, identify_path, identify_pid};
 pub use registry::{FindError, Registry, RegistryError};
 
 use crate::profile::{BytePath, ImageId};
@@ -27,12 +42,16 @@ pub enum Engine {
     Podman,
     /// A CRI runtime: containerd or CRI-O under Kubernetes.
     Cri,
+    /// The name does not tell: containerd's plain containers, bare runc or
+    /// crun, or no container at all. The ID is the control group's path.
+    Unknown,
 }
 
 /// What an engine says of a container.
 #[derive(Debug, Clone, Default)]
 pub struct ContainerInfo {
-    /// Full ID.
+    /// Full ID; the control group's path for [`Engine::Unknown`], whose
+    /// names are not unique on the machine.
     pub id: String,
     /// Name, without a leading slash.
     pub name: String,

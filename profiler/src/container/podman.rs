@@ -5,12 +5,14 @@
 //!
 //! ```text
 //! GRAPHROOT/DRIVER-containers/{,volatile-}containers.json  id, names, image
+//! RUNROOT/DRIVER-containers/volatile-containers.json       the same, newer Podman
 //! GRAPHROOT/DRIVER-containers/ID/userdata/config.json      mounts
 //! GRAPHROOT/DRIVER-images/images.json                      id, names
 //! GRAPHROOT/DRIVER-images/ID/=BASE64(sha256:ID)            image config
 //! RUNROOT/DRIVER-containers/ID/userdata/pidfile            first process
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +20,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::ContainerInfo;
 use super::json::{text, texts};
+use super::{ContainerInfo, Engine, identify_pid, snapshot};
 use crate::profile::{BytePath, ImageId};
 
 const DRIVERS: [&str; 3] = ["overlay", "vfs", "btrfs"];
@@ -44,16 +46,43 @@ fn stores() -> Vec<Store> {
         graph: configured("graphroot").unwrap_or_else(|| "/var/lib/containers/storage".into()),
         run: configured("runroot").unwrap_or_else(|| "/run/containers/storage".into()),
     }];
-    let homes = fs::read_dir("/home").into_iter().flatten().flatten();
-    for home in homes {
-        let graph = home.path().join(".local/share/containers/storage");
-        if graph.is_dir() {
+    for home in homes() {
+        let graph = home.join(".local/share/containers/storage");
+        if let Ok(meta) = graph.metadata() {
             use std::os::unix::fs::MetadataExt as _;
-            let uid = home.metadata().map_or(0, |meta| meta.uid());
-            stores.push(Store { graph, run: format!("/run/user/{uid}/containers").into() });
+            stores
+                .push(Store { graph, run: format!("/run/user/{}/containers", meta.uid()).into() });
         }
     }
     stores
+}
+
+/// Home directories, wherever the users have them.
+fn homes() -> BTreeSet<PathBuf> {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let listed = users.lines().filter_map(|line| line.split(':').nth(5));
+    let listed = listed.filter(|home| home.len() > 1).map(PathBuf::from);
+    // Users of a directory service are not in the file.
+    let found = fs::read_dir("/home").into_iter().flatten().flatten().map(|home| home.path());
+    listed.chain(found).collect()
+}
+
+/// Directories in which the lists of containers are replaced.
+pub fn watched() -> Vec<PathBuf> {
+    let stores = stores();
+    let roots = stores.iter().flat_map(|store| [store.graph.clone(), store.run.clone()]);
+    let lists = roots.clone().flat_map(|root| DRIVERS.map(|driver| lists(&root, driver)));
+    lists.chain(roots).collect()
+}
+
+fn lists(root: &Path, driver: &str) -> PathBuf {
+    root.join(format!("{driver}-containers"))
+}
+
+/// What is known of the containers whose ID is wanted.
+pub fn those(wanted: impl Fn(&str) -> bool) -> Vec<ContainerInfo> {
+    let entries = entries(|value| text(value, "/id").is_some_and(|id| wanted(&id)));
+    entries.iter().filter_map(info).collect()
 }
 
 /// IDs of all containers that exist.
@@ -87,9 +116,13 @@ fn entries(wanted: impl Fn(&Value) -> bool) -> Vec<Entry> {
     let mut found = Vec::new();
     for store in stores() {
         for driver in DRIVERS {
-            let directory = store.graph.join(format!("{driver}-containers"));
-            for list in LISTS {
-                let Some(Value::Array(values)) = json(&directory.join(list)) else { continue };
+            // The list of `--rm` containers of a newer Podman lies in the run
+            // root.
+            let files = LISTS.iter().flat_map(|list| {
+                [&store.graph, &store.run].map(|root| lists(root, driver).join(list))
+            });
+            for file in files {
+                let Some(Value::Array(values)) = json(&file) else { continue };
                 found.extend(values.into_iter().filter(|value| wanted(value)).map(|value| Entry {
                     store: Store { graph: store.graph.clone(), run: store.run.clone() },
                     driver,
@@ -107,7 +140,8 @@ fn info(entry: &Entry) -> Option<ContainerInfo> {
     let userdata = format!("{driver}-containers/{id}/userdata");
     let pid = fs::read_to_string(store.run.join(&userdata).join("pidfile"))
         .ok()
-        .and_then(|pid| pid.trim().parse().ok());
+        .and_then(|pid| pid.trim().parse().ok())
+        .filter(|&pid| is_of(pid, &id));
     let spec = json(&store.graph.join(&userdata).join("config.json"));
     let mounts = spec
         .as_ref()
@@ -129,6 +163,18 @@ fn info(entry: &Entry) -> Option<ContainerInfo> {
         mounts,
         rootfs: None,
     })
+}
+
+/// Whether a process can be this container's. The file that names it stays
+/// behind when Podman is killed, and process numbers are used again.
+fn is_of(pid: i32, id: &str) -> bool {
+    match u32::try_from(pid).ok().and_then(identify_pid) {
+        Some(group) if group.container.0 != Engine::Unknown => {
+            [&group.container].into_iter().chain(&group.around).any(|(_, found)| found == id)
+        }
+        // `--cgroups=disabled`: no more than that it lives in a container.
+        _ => snapshot::is_contained(pid),
+    }
 }
 
 fn image(store: &Store, driver: &str, id: &str, reference: Option<String>) -> Option<ImageId> {

@@ -1,22 +1,30 @@
 //! What the engines know of containers, remembered beyond the containers'
 //! lives.
 
+mod listen;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
+use super::containerd::Containerd;
+use super::cri::Cri;
 use super::docker::{Docker, DockerError, escape};
 use super::json::{text, texts};
-use super::{ContainerInfo, Engine, podman};
+use super::oci::{State, States, split_unknown_id};
+use super::{ContainerInfo, Engine, identify_path, podman};
 use crate::profile::{BytePath, ImageId};
 
 /// How long a container may stay unknown to its engine.
 const PATIENCE: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(20);
+
+/// The same for what may be no container at all. A runtime writes its state
+/// file before the container's program runs, so this is for a slow machine.
+const PATIENCE_UNKNOWN: Duration = Duration::from_secs(1);
 
 /// Why the engines could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +38,9 @@ pub enum RegistryError {
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// No engine knows it.
-    #[error("no running container is called {0}; see `docker ps` or `podman ps`")]
+    #[error(
+        "no running container is called {0}; see `docker ps`, `podman ps`, `crictl ps`, `ctr containers ls` or `runc list`"
+    )]
     Unknown(String),
     /// More than one fits.
     #[error("{0} fits {1} containers; give the full ID")]
@@ -40,92 +50,235 @@ pub enum FindError {
     Stopped(String),
 }
 
-/// Answers by container ID.
-type Known = Arc<Mutex<HashMap<String, ContainerInfo>>>;
+/// What was learnt, by several listeners at once.
+#[derive(Default)]
+struct Known {
+    /// Answers by the ID under which a container's events are known.
+    infos: Mutex<HashMap<String, ContainerInfo>>,
+    /// containerd's answers by namespace and its own ID.
+    containerd: Mutex<HashMap<(String, String), ContainerInfo>>,
+    /// State files of OCI runtimes, in the order in which they appeared, and
+    /// what tells which of them were read.
+    states: Mutex<(Vec<State>, States)>,
+}
+
+impl Known {
+    fn get(&self, id: &str) -> Option<ContainerInfo> {
+        self.infos.lock().expect("no panic under the lock").get(id).cloned()
+    }
+
+    fn put(&self, id: &str, info: ContainerInfo) {
+        self.infos.lock().expect("no panic under the lock").insert(id.into(), info);
+    }
+
+    /// Reads the state files that are new.
+    fn read_states(&self) {
+        let mut states = self.states.lock().expect("no panic under the lock");
+        let new = states.1.new_ones();
+        states.0.extend(new);
+    }
+
+    /// The newest container of a control group.
+    fn state(&self, path: &str, number: Option<u64>) -> Option<State> {
+        let states = self.states.lock().expect("no panic under the lock");
+        let fits = |state: &&State| {
+            let same = number.is_none() || state.cgroup_id.is_none() || state.cgroup_id == number;
+            state.cgroup == path && same
+        };
+        states.0.iter().rfind(fits).cloned()
+    }
+
+    /// Reads Podman's containers whose image is not known.
+    fn read_podman(&self) {
+        for info in podman::those(|id| self.get(id).is_none()) {
+            self.put(&info.id.clone(), info);
+        }
+    }
+}
 
 /// See the module.
 pub struct Registry {
-    docker: Option<Docker>,
-    known: Known,
-    listener: Option<JoinHandle<()>>,
+    docker: Docker,
+    known: Arc<Known>,
+    listeners: Vec<JoinHandle<()>>,
 }
 
 impl Registry {
     /// Begins to listen. On return no container's creation is missed. An
-    /// engine that does not run is left out.
+    /// engine that does not run is left out until it does.
     ///
     /// # Errors
     /// When Docker is there but refuses to tell.
     pub async fn start() -> Result<Self, RegistryError> {
-        let known = Known::default();
+        let known = Arc::new(Known::default());
         let docker = Docker::from_env()?;
-        let filters = "%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22create%22%2C%22start%22%5D%7D";
-        let events = match docker.get_stream(&format!("/events?filters={filters}")).await {
-            Ok(events) => events,
-            Err(DockerError::NotRunning { socket, source }) => {
-                log::info!("no Docker daemon at {}: {source}", socket.display());
-                return Ok(Self { docker: None, known, listener: None });
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let listener = tokio::spawn(listen(docker.clone(), events, Arc::clone(&known)));
-        Ok(Self { docker: Some(docker), known, listener: Some(listener) })
+        let listeners = vec![
+            listen::docker(docker.clone(), Arc::clone(&known)).await?,
+            listen::podman(Arc::clone(&known)),
+            listen::states(Arc::clone(&known)),
+            listen::containerd(Arc::clone(&known)).await,
+        ];
+        Ok(Self { docker, known, listeners })
     }
 
     /// IDs of the containers that run now.
     pub async fn running(&self) -> BTreeSet<String> {
         let mut ids: BTreeSet<String> = podman::all().into_iter().collect();
-        if let Some(docker) = &self.docker {
-            match docker.get_json("/containers/json").await {
-                Ok(Value::Array(list)) => {
-                    ids.extend(list.iter().filter_map(|one| text(one, "/Id")));
-                }
-                Ok(_) => {}
-                Err(error) => log::warn!("cannot list running containers: {error}"),
+        match self.docker.get_json("/containers/json").await {
+            Ok(Value::Array(list)) => ids.extend(list.iter().filter_map(|one| text(one, "/Id"))),
+            Ok(_) | Err(DockerError::NotRunning { .. }) => {}
+            Err(error) => log::warn!("cannot list running containers: {error}"),
+        }
+        for cri in Cri::all().await {
+            match cri.running().await {
+                Ok(running) => ids.extend(running),
+                Err(error) => log::info!("{error}"),
             }
         }
+        ids.extend(self.containerds().await.into_iter().map(|info| info.id));
+        ids.extend(States::all().iter().filter_map(|state| Some(state.key()?.1)));
         ids
     }
 
     /// Finds out about a container; waits a little for an engine that is
-    /// behind its own events.
+    /// behind its own events. Nothing for a group of [`Engine::Unknown`] that
+    /// is no container.
     pub async fn resolve(&self, engine: Engine, id: &str) -> Option<ContainerInfo> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            if let Some(info) = self.known.lock().expect("no panic under the lock").get(id) {
-                return Some(info.clone());
+        let patience = match engine {
+            Engine::Unknown => {
+                let (path, _) = split_unknown_id(id);
+                let nested = identify_path(path).is_some_and(|group| !group.around.is_empty());
+                // The state of a runtime inside a container is not here.
+                if nested { Duration::ZERO } else { PATIENCE_UNKNOWN }
             }
-            let found = match engine {
-                Engine::Docker => match &self.docker {
-                    Some(docker) => inspect(docker, id).await.ok(),
-                    None => None,
-                },
-                Engine::Podman => podman::find(id).into_iter().next(),
-                Engine::Cri => None,
-            };
-            if let Some(info) = found {
-                self.known.lock().expect("no panic under the lock").insert(id.into(), info.clone());
+            _ => PATIENCE,
+        };
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            let known = self.known.get(id);
+            // Podman lists a container before it writes the mounts down.
+            if known.is_some() && (engine != Engine::Podman || !known_bare(&known)) {
+                return known;
+            }
+            if let Some(mut info) = self.ask(engine, id).await {
+                info.id = id.into();
+                self.known.put(id, info.clone());
                 return Some(info);
             }
-            if tokio::time::Instant::now() > deadline {
-                return None;
+            if known.is_some() || tokio::time::Instant::now() > deadline {
+                return known;
             }
             tokio::time::sleep(RETRY).await;
         }
     }
 
-    /// Finds a running container by name or ID.
+    async fn ask(&self, engine: Engine, id: &str) -> Option<ContainerInfo> {
+        match engine {
+            Engine::Docker => match inspect(&self.docker, id).await {
+                Ok(info) => Some(info),
+                // A bare ID below a parent of somebody's choice.
+                Err(error) => {
+                    log::debug!("{error}");
+                    self.containerds().await.into_iter().find(|info| info.id == id)
+                }
+            },
+            Engine::Podman => podman::find(id).into_iter().next(),
+            Engine::Cri => self.kubernetes(id).await,
+            Engine::Unknown => self.unknown(id).await,
+        }
+    }
+
+    /// A pod's container: of a CRI runtime, or Docker's own under cri-dockerd.
+    async fn kubernetes(&self, id: &str) -> Option<ContainerInfo> {
+        for cri in Cri::all().await {
+            match cri.container(id).await {
+                Ok(info) => return Some(info),
+                Err(error) => log::debug!("{error}"),
+            }
+        }
+        inspect(&self.docker, id).await.ok()
+    }
+
+    /// A container by its control group, through the state file of the
+    /// runtime that made it, or as containerd announced it.
+    async fn unknown(&self, id: &str) -> Option<ContainerInfo> {
+        let (path, number) = split_unknown_id(id);
+        self.known.read_states();
+        let Some(state) = self.known.state(path, number) else { return self.known.get(path) };
+        match &state.namespace {
+            None => state.info(),
+            Some(namespace) => {
+                let key = (namespace.clone(), state.id.clone());
+                let known = self
+                    .known
+                    .containerd
+                    .lock()
+                    .expect("no panic under the lock")
+                    .get(&key)
+                    .cloned();
+                let info = match known {
+                    Some(info) => info,
+                    None => Containerd::connect()
+                        .await
+                        .ok()?
+                        .container(namespace, &state.id)
+                        .await
+                        .ok()?,
+                };
+                Some(ContainerInfo { pid: state.running(), ..info })
+            }
+        }
+    }
+
+    /// Every container that containerd knows outside of Docker.
+    async fn containerds(&self) -> Vec<ContainerInfo> {
+        let mut found = Vec::new();
+        let Ok(containerd) = Containerd::connect().await else { return found };
+        for namespace in containerd.namespaces().await.unwrap_or_default() {
+            for id in containerd.ids(&namespace).await.unwrap_or_default() {
+                match containerd.container(&namespace, &id).await {
+                    Ok(info) => found.push(info),
+                    Err(error) => log::info!("{error}"),
+                }
+            }
+        }
+        found
+    }
+
+    /// Finds a running container by name or ID; those of containerd and of a
+    /// bare runtime by the ID they were given.
     ///
     /// # Errors
     /// See [`FindError`].
     pub async fn find(&self, name: &str) -> Result<(Engine, ContainerInfo), FindError> {
-        let mut found = Vec::new();
-        if let Some(docker) = &self.docker
-            && let Ok(info) = inspect(docker, name).await
-        {
+        let mut found: Vec<(Engine, ContainerInfo)> = Vec::new();
+        if let Ok(info) = inspect(&self.docker, name).await {
             found.push((Engine::Docker, info));
         }
         found.extend(podman::find(name).into_iter().map(|info| (Engine::Podman, info)));
+        for cri in Cri::all().await {
+            for id in cri.named(name).await.unwrap_or_default() {
+                found.extend(cri.container(&id).await.ok().map(|info| (Engine::Cri, info)));
+            }
+        }
+        for info in self.containerds().await {
+            if info.name == name || info.id == name {
+                found.push((engine_of(&info.id), info));
+            }
+        }
+        for state in States::all() {
+            if state.id == name || state.cgroup == name {
+                found.extend(state.key().and_then(|(engine, id)| {
+                    // Podman and containerd have told more of theirs.
+                    let info = state.info()?;
+                    let known = found.iter().any(|(_, one)| one.id == id);
+                    (!known && engine == Engine::Unknown).then_some((engine, info))
+                }));
+            }
+        }
+        // One container as two interfaces of its engine tell it.
+        found.sort_by(|a, b| (&a.1.id, a.0).cmp(&(&b.1.id, b.0)));
+        found.dedup_by(|a, b| a.1.id == b.1.id);
         match found.len() {
             0 => Err(FindError::Unknown(name.into())),
             1 => {
@@ -140,37 +293,28 @@ impl Registry {
     }
 
     /// Stops listening.
-    pub async fn shutdown(self) {
-        if let Some(listener) = self.listener {
+    pub async fn shutdown(mut self) {
+        for listener in std::mem::take(&mut self.listeners) {
             listener.abort();
             let _ = listener.await;
         }
     }
 }
 
-/// Asks about every container as it is created: one that lives 20 ms and is
-/// removed is gone when the kernel's first event of it is read.
-async fn listen(docker: Docker, mut events: hyper::body::Incoming, known: Known) {
-    let mut pending = Vec::new();
-    while let Some(Ok(frame)) = events.frame().await {
-        let Ok(data) = frame.into_data() else { continue };
-        pending.extend_from_slice(&data);
-        while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            let Ok(event) = serde_json::from_slice::<Value>(&line) else { continue };
-            let Some(id) = text(&event, "/Actor/ID") else { continue };
-            let (docker, known) = (docker.clone(), Arc::clone(&known));
-            tokio::spawn(async move {
-                match inspect(&docker, &id).await {
-                    Ok(info) => {
-                        known.lock().expect("no panic under the lock").insert(id, info);
-                    }
-                    Err(error) => log::info!("container {id} could not be inspected: {error}"),
-                }
-            });
-        }
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.listeners.iter().for_each(JoinHandle::abort);
     }
-    log::info!("the Docker daemon ended its event stream");
+}
+
+/// Whether the mounts are still to come.
+fn known_bare(known: &Option<ContainerInfo>) -> bool {
+    known.as_ref().is_some_and(|info| info.mounts.is_empty())
+}
+
+/// The engine under which events of a container with this ID come.
+fn engine_of(id: &str) -> Engine {
+    if id.starts_with('/') { Engine::Unknown } else { Engine::Cri }
 }
 
 async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo, DockerError> {

@@ -10,13 +10,30 @@ use crate::capture::Touch;
 use crate::profile::{BytePath, Kind};
 
 /// Touches of every process in the mount namespace of `pid`. Processes that
-/// end meanwhile are left out.
+/// end meanwhile are left out. Nothing where that is this program's own mount
+/// namespace: the files are the host's, whatever the number is said to be.
 pub fn of(pid: i32) -> Vec<Touch> {
     let Some(namespace) = namespace(pid) else { return Vec::new() };
+    if !is_contained(pid) {
+        log::warn!("process {pid} lives in the host's mount namespace: nothing of it is recorded");
+        return Vec::new();
+    }
+    touches_in(&namespace)
+}
+
+/// Whether a process is there and has a mount namespace other than this
+/// program's and the first process's.
+pub fn is_contained(pid: i32) -> bool {
+    let link = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    link(&pid.to_string())
+        .is_some_and(|own| Some(&own) != link("self").as_ref() && Some(&own) != link("1").as_ref())
+}
+
+fn touches_in(namespace: &Path) -> Vec<Touch> {
     let Ok(processes) = all_processes() else { return Vec::new() };
     let mut touches = Vec::new();
     for process in processes.flatten() {
-        if namespace_of(&process).as_ref() == Some(&namespace) {
+        if namespace_of(&process).as_deref() == Some(namespace) {
             process_touches(&process, &mut touches);
         }
     }
@@ -137,8 +154,14 @@ mod tests {
     }
 
     #[test]
+    fn a_process_of_the_host_is_refused() {
+        assert_eq!(of(std::process::id() as i32), []);
+        assert!(!is_contained(1));
+    }
+
+    #[test]
     fn this_process_has_its_executable_mapped() {
-        let touches = of(std::process::id() as i32);
+        let touches = touches_in(&namespace(std::process::id() as i32).unwrap());
         let exe = std::env::current_exe().unwrap();
         let exe = exe.as_os_str().as_bytes();
         let of_exe = |kind| {

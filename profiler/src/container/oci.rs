@@ -1,0 +1,367 @@
+//! Containers by the state files of OCI runtimes: those that nothing but
+//! `runc` or `crun` manages, and the control groups of containerd's.
+//!
+//! ```text
+//! ROOT/ID/state.json   runc: libcontainer's State
+//! ROOT/ID/status       crun: libcrun's status file
+//! ```
+//!
+//! with ROOT the runtime's `--root`: `/run/runc`, `/run/crun`, the same below
+//! a user's runtime directory, and `/run/containerd/runc/NAMESPACE` for what
+//! containerd's shims start.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use procfs::process::Process;
+use serde_json::Value;
+
+use super::json::text;
+use super::{ContainerInfo, Engine, identify_path};
+use crate::profile::{BytePath, ImageId};
+
+/// Below this the shims of containerd keep one runtime root a namespace.
+const SHIM_ROOT: &str = "/run/containerd/runc";
+
+/// A container as its runtime's state file tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// ID, unique in its root alone.
+    pub id: String,
+    /// containerd's namespace, for what its shims started.
+    pub namespace: Option<String>,
+    /// Path of its control group: in the v2 hierarchy where there is one.
+    pub cgroup: String,
+    /// Inode number of that group, which is its identity; none when it is
+    /// gone or there is no v2 hierarchy.
+    pub cgroup_id: Option<u64>,
+    /// First process.
+    pub pid: i32,
+    /// Start of that process in clock ticks since boot; 0 where not told.
+    pub pid_start: u64,
+    /// The rootfs as the host sees it.
+    pub rootfs: PathBuf,
+    /// The bundle: the directory of `config.json`.
+    pub bundle: PathBuf,
+    /// Mount points inside it.
+    pub mounts: Vec<BytePath>,
+}
+
+impl State {
+    /// Engine and ID by which the container's events are known.
+    pub fn key(&self) -> Option<(Engine, String)> {
+        key(&self.cgroup, self.cgroup_id)
+    }
+
+    /// Its first process, if that still runs: a state file outlives a runtime
+    /// that was killed, and process numbers are used again.
+    pub fn running(&self) -> Option<i32> {
+        let stat = Process::new(self.pid).and_then(|process| process.stat()).ok()?;
+        (self.pid_start == 0 || stat.starttime == self.pid_start).then_some(self.pid)
+    }
+
+    /// What a profile says of it. There is no image: the bundle's path stands
+    /// for the reference, and the digest stays empty.
+    pub fn info(&self) -> Option<ContainerInfo> {
+        let (_, id) = self.key()?;
+        let reference =
+            if self.bundle.as_os_str().is_empty() { &self.rootfs } else { &self.bundle };
+        Some(ContainerInfo {
+            id,
+            name: self.id.clone(),
+            image: ImageId {
+                reference: reference.to_string_lossy().into_owned(),
+                ..ImageId::default()
+            },
+            pid: self.running(),
+            mounts: self.mounts.clone(),
+            rootfs: in_filesystem(&self.rootfs),
+        })
+    }
+}
+
+/// Engine and ID by which the events of a control group are known.
+fn key(cgroup: &str, number: Option<u64>) -> Option<(Engine, String)> {
+    let (engine, id) = identify_path(cgroup)?.container;
+    match (engine, number) {
+        (Engine::Unknown, Some(number)) => Some((engine, unknown_id(&id, number))),
+        _ => Some((engine, id)),
+    }
+}
+
+/// Engine and ID by which the events of a control group are known, by its
+/// path alone. While it does not exist yet, the ID is without its number.
+pub(super) fn key_of_path(cgroup: &str) -> Option<(Engine, String)> {
+    key(cgroup, cgroup_id(cgroup))
+}
+
+/// Identity of a control group of the v2 hierarchy: its inode number.
+fn cgroup_id(path: &str) -> Option<u64> {
+    Some(fs::metadata(cgroup2()?.join(path.trim_start_matches('/'))).ok()?.ino())
+}
+
+/// ID of a container that has no name of its own: the path of its control
+/// group, and that group's number, since a path is used again and again.
+pub fn unknown_id(path: &str, number: u64) -> String {
+    format!("{path}#{number}")
+}
+
+/// Takes [`unknown_id`] apart.
+pub fn split_unknown_id(id: &str) -> (&str, Option<u64>) {
+    match id.rsplit_once('#') {
+        Some((path, number)) => match number.parse() {
+            Ok(number) => (path, Some(number)),
+            Err(_) => (id, None),
+        },
+        None => (id, None),
+    }
+}
+
+/// A runtime's root, with containerd's namespace where it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Root {
+    path: PathBuf,
+    namespace: Option<String>,
+}
+
+/// The state files of this machine, each read once.
+#[derive(Debug, Default)]
+pub struct States {
+    seen: HashMap<PathBuf, (u64, i64, i64)>,
+}
+
+impl States {
+    /// Every container that there is.
+    pub fn all() -> Vec<State> {
+        Self::default().new_ones()
+    }
+
+    /// The containers that appeared since the last call.
+    pub fn new_ones(&mut self) -> Vec<State> {
+        let mut found = Vec::new();
+        let mut still = HashMap::new();
+        for root in roots() {
+            for directory in directories(&root.path) {
+                for file in [directory.join("state.json"), directory.join("status")] {
+                    let Ok(meta) = fs::metadata(&file) else { continue };
+                    // runc replaces the file when the container changes.
+                    let version = (meta.ino(), meta.mtime(), meta.mtime_nsec());
+                    let known = self.seen.get(&file) == Some(&version);
+                    if !known && let Some(state) = read(&file, &root) {
+                        found.push(state);
+                    } else if !known {
+                        continue;
+                    }
+                    still.insert(file, version);
+                }
+            }
+        }
+        self.seen = still;
+        found
+    }
+
+    /// Directories whose changes tell of new containers.
+    pub fn watched() -> Vec<PathBuf> {
+        let mut all = Vec::new();
+        for root in roots() {
+            all.extend(directories(&root.path));
+            all.push(root.path);
+        }
+        let above: Vec<PathBuf> = all
+            .iter()
+            .filter_map(|path| path.parent())
+            .map(Path::to_owned)
+            .chain([PathBuf::from("/run/containerd"), PathBuf::from(SHIM_ROOT)])
+            .collect();
+        all.extend(above);
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+fn roots() -> Vec<Root> {
+    let users = directories(Path::new("/run/user"));
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let mut roots: Vec<Root> = [PathBuf::from("/run")]
+        .into_iter()
+        .chain(users)
+        .chain(own)
+        .flat_map(|run| [run.join("runc"), run.join("crun")])
+        .map(|path| Root { path, namespace: None })
+        .collect();
+    for path in directories(Path::new(SHIM_ROOT)) {
+        let namespace = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        roots.push(Root { path, namespace });
+    }
+    roots.sort_by(|a, b| a.path.cmp(&b.path));
+    roots.dedup();
+    roots
+}
+
+fn directories(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn read(file: &Path, root: &Root) -> Option<State> {
+    let value: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    let id = file.parent()?.file_name()?.to_string_lossy().into_owned();
+    let mut state = if file.ends_with("state.json") { runc(&value)? } else { crun(&value)? };
+    state.id = id;
+    state.namespace.clone_from(&root.namespace);
+    state.cgroup_id = cgroup_id(&state.cgroup);
+    Some(state)
+}
+
+/// libcontainer's State (`libcontainer/container_linux.go`, `configs/config.go`).
+fn runc(value: &Value) -> Option<State> {
+    let labels = value.pointer("/config/labels").and_then(Value::as_array);
+    let bundle = labels
+        .into_iter()
+        .flatten()
+        .find_map(|label| label.as_str()?.strip_prefix("bundle="))
+        .unwrap_or_default();
+    Some(State {
+        cgroup: runc_cgroup(value.get("cgroup_paths")?)?,
+        pid: i32::try_from(value.get("init_process_pid")?.as_i64()?).ok()?,
+        pid_start: value.get("init_process_start").and_then(Value::as_u64).unwrap_or(0),
+        rootfs: text(value, "/config/rootfs")?.into(),
+        bundle: bundle.into(),
+        mounts: destinations(value.pointer("/config/mounts")),
+        ..State::default()
+    })
+}
+
+/// The path in the v2 hierarchy, listed under the empty name; without one, in
+/// any v1 hierarchy, below its mount point `/sys/fs/cgroup/CONTROLLER`.
+fn runc_cgroup(paths: &Value) -> Option<String> {
+    let paths = paths.as_object()?;
+    if let (Some(path), Some(mount)) = (paths.get("").and_then(Value::as_str), cgroup2()) {
+        let inside = Path::new(path).strip_prefix(&mount).ok()?;
+        return Some(format!("/{}", inside.to_string_lossy()));
+    }
+    let path = ["name=systemd", "pids", "devices", "memory"]
+        .iter()
+        .find_map(|name| paths.get(*name)?.as_str())
+        .or_else(|| paths.values().next()?.as_str())?;
+    let inside: PathBuf =
+        Path::new(path).strip_prefix("/sys/fs/cgroup").ok()?.iter().skip(1).collect();
+    Some(format!("/{}", inside.to_string_lossy()))
+}
+
+/// libcrun's status (`src/libcrun/status.c`).
+fn crun(value: &Value) -> Option<State> {
+    let bundle = PathBuf::from(text(value, "/bundle").unwrap_or_default());
+    let spec: Value = fs::read(bundle.join("config.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let cgroup = text(value, "/cgroup-path").filter(|path| !path.is_empty())?;
+    Some(State {
+        cgroup: format!("/{}", cgroup.trim_start_matches('/')),
+        pid: i32::try_from(value.get("pid")?.as_i64()?).ok()?,
+        pid_start: value.get("process-start-time").and_then(Value::as_u64).unwrap_or(0),
+        rootfs: text(value, "/rootfs").unwrap_or_default().into(),
+        mounts: destinations(spec.get("mounts")),
+        bundle,
+        ..State::default()
+    })
+}
+
+/// Mount points in a list of mounts, as specs and states write it.
+pub(super) fn destinations(mounts: Option<&Value>) -> Vec<BytePath> {
+    let mounts = mounts.and_then(Value::as_array).into_iter().flatten();
+    mounts.filter_map(|mount| Some(BytePath::from(mount.get("destination")?.as_str()?))).collect()
+}
+
+/// Where the v2 hierarchy is mounted.
+fn cgroup2() -> Option<PathBuf> {
+    let mounts = Process::myself().and_then(|own| own.mountinfo()).ok()?;
+    mounts.into_iter().find(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point)
+}
+
+/// The control group that a spec's `linux.cgroupsPath` names: a path, or
+/// systemd's `SLICE:PREFIX:NAME`.
+pub(super) fn cgroup_of_spec(path: &str) -> String {
+    let mut parts = path.splitn(3, ':');
+    let (Some(slice), Some(prefix), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+        return format!("/{}", path.trim_start_matches('/'));
+    };
+    // a-b.slice lies in a.slice.
+    let stem = slice.strip_suffix(".slice").unwrap_or(slice);
+    let mut full = String::new();
+    for (at, _) in stem.match_indices('-').chain([(stem.len(), "")]) {
+        if at > 0 {
+            full.push_str(&format!("/{}.slice", &stem[..at]));
+        }
+    }
+    format!("{full}/{prefix}-{name}.scope")
+}
+
+/// The path of a directory within its filesystem, which is what the kernel's
+/// names reach up to; none where it is a filesystem of its own.
+fn in_filesystem(path: &Path) -> Option<PathBuf> {
+    let mounts = Process::myself().and_then(|own| own.mountinfo()).ok()?;
+    let mount = mounts
+        .into_iter()
+        .filter(|mount| path.starts_with(&mount.mount_point))
+        .max_by_key(|mount| mount.mount_point.as_os_str().len())?;
+    let inside = path.strip_prefix(&mount.mount_point).ok()?;
+    let full = Path::new(&mount.root).join(inside);
+    (full != Path::new("/")).then_some(full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_state_file_of_runc_on_v1() {
+        let value = json!({
+            "id": "web", "init_process_pid": 77, "init_process_start": 1234,
+            "cgroup_paths": {"devices": "/sys/fs/cgroup/devices/web"},
+            "config": {"rootfs": "/b/rootfs", "labels": ["x=y", "bundle=/b"],
+                       "mounts": [{"destination": "/proc"}]},
+        });
+        let state = runc(&value).unwrap();
+        assert_eq!(state.cgroup, "/web");
+        assert_eq!((state.pid, state.pid_start), (77, 1234));
+        assert_eq!(state.mounts, [BytePath::from("/proc")]);
+        assert_eq!(state.bundle, Path::new("/b"));
+        assert_eq!(state.key(), Some((Engine::Unknown, "/web".into())));
+        // Whatever it is, process 77 did not start then.
+        assert_eq!(state.running(), None);
+    }
+
+    #[test]
+    fn a_status_file_of_crun() {
+        let value = json!({
+            "pid": 77, "process-start-time": 5, "cgroup-path": "/system.slice/crun-web.scope",
+            "rootfs": "/b/rootfs", "bundle": "/nowhere",
+        });
+        let state = crun(&value).unwrap();
+        assert_eq!(state.cgroup, "/system.slice/crun-web.scope");
+        assert_eq!(state.rootfs, Path::new("/b/rootfs"));
+        assert_eq!(crun(&json!({"pid": 77, "cgroup-path": ""})), None);
+    }
+
+    #[test]
+    fn systemds_notation_names_a_scope() {
+        assert_eq!(cgroup_of_spec("/default/web"), "/default/web");
+        assert_eq!(cgroup_of_spec("a-b.slice:runc:x"), "/a.slice/a-b.slice/runc-x.scope");
+        assert_eq!(cgroup_of_spec("system.slice:crun:x"), "/system.slice/crun-x.scope");
+    }
+
+    #[test]
+    fn an_id_made_of_path_and_number_comes_apart() {
+        assert_eq!(split_unknown_id(&unknown_id("/a#b", 7)), ("/a#b", Some(7)));
+        assert_eq!(split_unknown_id("/a#b"), ("/a#b", None));
+    }
+}

@@ -1,0 +1,180 @@
+//! Learning of containers as they appear: one that lives 20 ms and is removed
+//! is gone when the kernel's first event of it is read.
+//!
+//! An engine that is away is tried again: a test may start or restart it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use super::{Known, inspect};
+use crate::container::containerd::{Containerd, Creations};
+use crate::container::docker::{Docker, DockerError};
+use crate::container::inotify::Watched;
+use crate::container::json::text;
+use crate::container::oci::States;
+use crate::container::podman;
+
+/// Between two attempts to reach a daemon that is away.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Between two looks where changes cannot be watched.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Follows Docker's events. A daemon subscribes shortly after it answers, and
+/// may be restarted: what happened meanwhile is asked for again.
+pub(super) async fn docker(
+    docker: Docker,
+    known: Arc<Known>,
+) -> Result<JoinHandle<()>, DockerError> {
+    let mut since = now();
+    let mut events = match subscribe(&docker, &since).await {
+        Ok(events) => Some(events),
+        Err(DockerError::NotRunning { socket, source }) => {
+            log::info!("no Docker daemon at {}: {source}", socket.display());
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(tokio::spawn(async move {
+        loop {
+            if let Some(events) = events {
+                follow(events, &docker, &known, &mut since).await;
+            }
+            tokio::time::sleep(RETRY).await;
+            events = subscribe(&docker, &since).await.ok();
+        }
+    }))
+}
+
+async fn subscribe(docker: &Docker, since: &str) -> Result<Incoming, DockerError> {
+    // {"type":["container"],"event":["create","start"]}
+    let filters =
+        "%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B%22create%22%2C%22start%22%5D%7D";
+    docker.get_stream(&format!("/events?since={since}&filters={filters}")).await
+}
+
+/// Until the stream ends or tells of an error in the daemon.
+async fn follow(mut events: Incoming, docker: &Docker, known: &Arc<Known>, since: &mut String) {
+    let mut pending = Vec::new();
+    while let Some(Ok(frame)) = events.frame().await {
+        let Ok(data) = frame.into_data() else { continue };
+        pending.extend_from_slice(&data);
+        while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            let Ok(event) = serde_json::from_slice::<Value>(&line) else { continue };
+            let Some(id) = text(&event, "/Actor/ID") else {
+                // An answer that began well can still carry an error.
+                let error = text(&event, "/message").or_else(|| text(&event, "/error"));
+                log::warn!("the Docker daemon broke its event stream off: {error:?}");
+                return;
+            };
+            if let Some(time) = event.get("timeNano").and_then(Value::as_u64) {
+                *since = seconds(Duration::from_nanos(time));
+            }
+            let (docker, known) = (docker.clone(), Arc::clone(known));
+            // Beside each other: the daemon holds an inspection back until
+            // the container has started.
+            tokio::spawn(async move {
+                match inspect(&docker, &id).await {
+                    Ok(info) => known.put(&id, info),
+                    Err(error) => log::info!("container {id} could not be inspected: {error}"),
+                }
+            });
+        }
+    }
+    log::info!("the Docker daemon ended its event stream");
+}
+
+fn now() -> String {
+    seconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Unix time as the daemon reads it.
+fn seconds(time: Duration) -> String {
+    format!("{}.{:09}", time.as_secs(), time.subsec_nanos())
+}
+
+/// Follows containerd's events.
+pub(super) async fn containerd(known: Arc<Known>) -> JoinHandle<()> {
+    let mut events = subscribe_containerd().await;
+    tokio::spawn(async move {
+        loop {
+            if let Some((containerd, mut creations)) = events {
+                while let Some((namespace, id)) = creations.next().await {
+                    let (containerd, known) = (containerd.clone(), Arc::clone(&known));
+                    tokio::spawn(async move {
+                        match containerd.container(&namespace, &id).await {
+                            Ok(info) => {
+                                known.put(&info.id.clone(), info.clone());
+                                let mut table =
+                                    known.containerd.lock().expect("no panic under the lock");
+                                table.insert((namespace, id), info);
+                            }
+                            Err(error) => log::info!("container {id} was not found: {error}"),
+                        }
+                    });
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+            events = subscribe_containerd().await;
+        }
+    })
+}
+
+async fn subscribe_containerd() -> Option<(Containerd, Creations)> {
+    let containerd =
+        Containerd::connect().await.inspect_err(|error| log::debug!("{error}")).ok()?;
+    let creations = containerd.creations().await.inspect_err(|error| log::info!("{error}")).ok()?;
+    Some((containerd, creations))
+}
+
+/// Reads the state files of OCI runtimes as they are written.
+pub(super) fn states(known: Arc<Known>) -> JoinHandle<()> {
+    watch(States::watched, move || known.read_states())
+}
+
+/// Reads Podman's lists as they are replaced: they hold a container from some
+/// 70 ms before its first process until it is removed.
+pub(super) fn podman(known: Arc<Known>) -> JoinHandle<()> {
+    watch(podman::watched, move || known.read_podman())
+}
+
+/// Calls `look` now and whenever something changed in one of `directories`.
+fn watch(
+    directories: fn() -> Vec<std::path::PathBuf>,
+    look: impl Fn() + Send + 'static,
+) -> JoinHandle<()> {
+    let mut watched = Watched::new()
+        .inspect_err(|error| log::info!("cannot watch directories, looking every 20 ms: {error}"))
+        .ok();
+    let add = move |watched: &mut Option<Watched>| {
+        if let Some(watched) = watched {
+            directories().iter().for_each(|directory| watched.add(directory));
+        }
+    };
+    // Before this returns: what comes later is announced.
+    add(&mut watched);
+    look();
+    tokio::spawn(async move {
+        loop {
+            match &mut watched {
+                Some(one) => {
+                    if let Err(error) = one.changed().await {
+                        log::info!("cannot watch directories any more: {error}");
+                        watched = None;
+                    }
+                }
+                None => tokio::time::sleep(POLL).await,
+            }
+            // New directories first: what is written into them before they
+            // are watched is seen by the look.
+            add(&mut watched);
+            look();
+        }
+    })
+}
