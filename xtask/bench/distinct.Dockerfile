@@ -3,4 +3,4 @@
 ARG BASE
 FROM ${BASE}
 ARG FILES
-RUN ["/bench/workload", "make", "/bench/distinct", "${FILES}", "0"]
+RUN /bench/workload make /bench/distinct ${FILES} 0

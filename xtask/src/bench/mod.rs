@@ -37,7 +37,7 @@ pub struct Args {
     /// Repetitions; the workload of many distinct files gets three at most.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     reps: u32,
-    /// A tenth of the distinct files (100,000) and of the loops' turns.
+    /// A hundred thousand distinct files instead of a million.
     #[arg(long)]
     quick: bool,
     /// Only this workload (repeat for more).

@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -21,6 +23,9 @@ pub const PROGRAMS: [(&str, &str); 1] = [("opensnoop.bt", "bpftrace")];
 /// How long an observer may take to attach, or to end.
 const LIMIT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How often memory is asked for while the workload runs.
+const SAMPLING: Duration = Duration::from_millis(50);
 
 /// An observer whose output has not grown for this long has caught up.
 const QUIET: Duration = Duration::from_millis(500);
@@ -81,6 +86,9 @@ pub struct Running {
     child: Child,
     directory: TempDir,
     cpu_before: f64,
+    /// The highest `VmHWM` read until now, KiB.
+    peak_kib: Arc<AtomicU64>,
+    sampler: Option<JoinHandle<()>>,
 }
 
 /// Builds what an observer needs and the distribution does not have.
@@ -116,7 +124,14 @@ impl Running {
         let errors = File::create(directory.path().join("stderr"))?;
         let child =
             command.stderr(errors).spawn().with_context(|| format!("cannot start {name}"))?;
-        let mut running = Self { observer, child, directory, cpu_before: 0.0 };
+        let mut running = Self {
+            observer,
+            child,
+            directory,
+            cpu_before: 0.0,
+            peak_kib: Arc::default(),
+            sampler: None,
+        };
         running.wait_until_attached(at.pid).with_context(|| {
             let said = fs::read_to_string(running.path("stderr")).unwrap_or_default();
             format!("{name} did not attach; it says: {}", said.trim())
@@ -129,12 +144,22 @@ impl Running {
         self.child.id()
     }
 
-    /// To be called before the gate opens: what it used until now does not count.
+    /// To be called before the gate opens: CPU time until now does not count,
+    /// and memory is watched from now on. strace ends with the workload, and
+    /// an ended process has no memory to ask for.
     ///
     /// # Errors
     /// When its process is gone.
     pub fn begin(&mut self) -> Result<()> {
-        self.cpu_before = process::stat(self.pid())?.cpu;
+        let pid = self.pid();
+        self.cpu_before = process::stat(pid)?.cpu;
+        let peak = Arc::clone(&self.peak_kib);
+        self.sampler = Some(std::thread::spawn(move || {
+            while let Some(kib) = process::status(pid, "VmHWM") {
+                peak.fetch_max(kib, Ordering::Relaxed);
+                sleep(SAMPLING);
+            }
+        }));
         Ok(())
     }
 
@@ -243,18 +268,25 @@ impl Running {
         unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGINT) };
     }
 
-    /// Waits until its process has ended, and reads what it used on the way:
-    /// an ended process has no memory to ask for any more.
-    fn watch_end(&self) -> Result<Cost> {
+    /// Waits until its process has ended. Memory is read more often here than
+    /// before, because the workload is over and need not be left alone, and
+    /// because a profile is made now.
+    fn watch_end(&mut self) -> Result<Cost> {
         let start = Instant::now();
-        let mut peak_kib = 0;
         loop {
-            if let Some(peak) = process::status(self.pid(), "VmHWM") {
-                peak_kib = peak;
+            if let Some(kib) = process::status(self.pid(), "VmHWM") {
+                self.peak_kib.fetch_max(kib, Ordering::Relaxed);
             }
             let stat = process::stat(self.pid())?;
             if stat.zombie {
-                return Ok(Cost { cpu: (stat.cpu - self.cpu_before).max(0.0), peak_kib });
+                // The process's end is the sampler's.
+                if let Some(sampler) = self.sampler.take() {
+                    let _ = sampler.join();
+                }
+                return Ok(Cost {
+                    cpu: (stat.cpu - self.cpu_before).max(0.0),
+                    peak_kib: self.peak_kib.load(Ordering::Relaxed),
+                });
             }
             ensure!(
                 start.elapsed() < LIMIT,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
@@ -34,13 +35,13 @@ pub enum Workload {
 /// How much of everything.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// A tenth of the files and turns.
+    /// A hundred thousand distinct files instead of a million.
     pub quick: bool,
 }
 
 impl Scale {
-    fn of(self, full: u64) -> u64 {
-        if self.quick { full / 10 } else { full }
+    fn distinct_files(self) -> u64 {
+        if self.quick { 100_000 } else { 1_000_000 }
     }
 }
 
@@ -58,7 +59,7 @@ impl Workload {
     /// The image's name.
     pub fn image(self, scale: Scale) -> String {
         match self {
-            Self::Distinct => format!("profiler-bench/distinct:{}", scale.of(1_000_000)),
+            Self::Distinct => format!("profiler-bench/distinct:{}", scale.distinct_files()),
             _ => IMAGE.to_owned(),
         }
     }
@@ -67,14 +68,16 @@ impl Workload {
     /// every system call gets a fortieth of the turns: the time of one
     /// operation is what is compared.
     pub fn arguments(self, observer: Observer, scale: Scale) -> Vec<String> {
-        let turns = |full| {
+        let turns = |full: u64| {
             let share = if observer == Observer::Strace { 40 } else { 1 };
-            (scale.of(full) / share).to_string()
+            (full / share).to_string()
         };
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         match self {
             Self::Open => words(&["open", "/bench/common/0000/000", &turns(200_000)]),
-            Self::Distinct => words(&["each", "/bench/distinct", &scale.of(1_000_000).to_string()]),
+            Self::Distinct => {
+                words(&["each", "/bench/distinct", &scale.distinct_files().to_string()])
+            }
             Self::Getppid => words(&["getppid", &turns(2_000_000)]),
             Self::PythonFirst => words(&["command", "1", "1", "python3", "/bench/python/main.py"]),
             Self::Python => words(&["command", "10", "10", "python3", "/bench/python/main.py"]),
@@ -82,11 +85,8 @@ impl Workload {
                 let script = "find /bench/cat -type f -print0 | xargs -0 cat > /dev/null";
                 words(&["command", "20000", "1", "sh", "-c", script])
             }
-            // No fewer than the files there are: all must be opened.
-            Self::Storm => {
-                let turns = turns(60_000).parse().unwrap_or(0_u64).max(1000);
-                words(&["storm", "/bench/common", "1000", &turns.to_string()])
-            }
+            // A fortieth is still more than the files there are, so all are opened.
+            Self::Storm => words(&["storm", "/bench/common", "1000", &turns(60_000)]),
         }
     }
 
@@ -95,7 +95,7 @@ impl Workload {
     pub fn truth(self, scale: Scale) -> Option<(&'static str, u64)> {
         match self {
             Self::Open => Some(("/bench/common/", 1)),
-            Self::Distinct => Some(("/bench/distinct/", scale.of(1_000_000))),
+            Self::Distinct => Some(("/bench/distinct/", scale.distinct_files())),
             Self::Getppid => None,
             Self::PythonFirst | Self::Python => Some(("/bench/python/many/__pycache__/m", 300)),
             Self::FindCat => Some(("/bench/cat/", 20_000)),
@@ -133,7 +133,7 @@ pub fn build_images(workloads: &[Workload], scale: Scale) -> Result<()> {
     build("Dockerfile", IMAGE, &[format!("BASE={}", base::NAME)])?;
     if workloads.contains(&Workload::Distinct) {
         let image = Workload::Distinct.image(scale);
-        let files = scale.of(1_000_000);
+        let files = scale.distinct_files();
         build("distinct.Dockerfile", &image, &[format!("BASE={IMAGE}"), format!("FILES={files}")])?;
     }
     Ok(())
@@ -145,7 +145,8 @@ fn build(context: &Path, dockerfile: &Path, image: &str, arguments: &[String]) -
     for argument in arguments {
         build.args(["--build-arg", argument]);
     }
-    shell::run(build.arg(context))
+    // Its stdout is the image's ID, and this task's is for the result.
+    shell::run(build.arg(context).stdout(Stdio::null()))
 }
 
 #[cfg(test)]
