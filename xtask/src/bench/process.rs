@@ -76,6 +76,8 @@ pub fn other_observers(own: &[u32]) -> Vec<String> {
             // The program and not `comm`, which names threads and scripts.
             let program = fs::read_link(entry.path().join("exe")).ok()?;
             let name = Path::new(&program).file_name()?.to_str()?;
+            // Built anew since it was started.
+            let name = name.trim_end_matches(" (deleted)");
             (KNOWN.contains(&name) && !own.contains(&pid)).then(|| format!("{name} ({pid})"))
         })
         .collect()
