@@ -1,7 +1,7 @@
 //! The observers: how each is started, known to be attached, and ended.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -173,8 +173,20 @@ impl Running {
             Observer::Profiler => drop(self.child.stdin.take()),
             // It ends with the process it is attached to.
             Observer::Strace | Observer::None => {}
-            Observer::Opensnoop | Observer::Fanotify => {
+            Observer::Fanotify => {
                 self.settle()?;
+                self.interrupt();
+            }
+            // It sees the whole machine, which never falls silent. What it has
+            // not read by now are its buffers, 256 KiB a processor.
+            Observer::Opensnoop => {
+                let start = Instant::now();
+                let from = fs::metadata(self.path("output"))?.len();
+                while !self.hears_of_an_open(from)? {
+                    ensure!(start.elapsed() < LIMIT, "opensnoop does not catch up");
+                    sleep(PAUSE);
+                }
+                sleep(QUIET);
                 self.interrupt();
             }
         }
@@ -224,14 +236,8 @@ impl Running {
             let attached = match self.observer {
                 Observer::Strace => process::status(pid, "TracerPid") == Some(self.pid().into()),
                 Observer::Fanotify => process::has_fanotify_mark(self.pid()),
-                // It says that it traces before it does: an open of its own
-                // must come back.
-                _ => {
-                    let canary = self.path("canary");
-                    let _ = File::open(&canary);
-                    let output = fs::read(self.path("output"))?;
-                    output.windows(6).any(|window| window == b"canary")
-                }
+                // It says that it traces before it does.
+                _ => self.hears_of_an_open(0)?,
             };
             if attached {
                 return Ok(());
@@ -239,6 +245,19 @@ impl Running {
             ensure!(start.elapsed() < LIMIT, "not within {} s", LIMIT.as_secs());
             sleep(PAUSE);
         }
+    }
+
+    /// Opens a file that is not there; whether the output tells of that, or of
+    /// such an open before, behind byte `from`.
+    fn hears_of_an_open(&self, from: u64) -> Result<bool> {
+        // Short, because opensnoop.bt cuts names off at 64 bytes.
+        let name = format!("/profiler-bench-{}", std::process::id());
+        let _ = File::open(&name);
+        let mut output = File::open(self.path("output"))?;
+        output.seek(SeekFrom::Start(from))?;
+        let mut text = Vec::new();
+        output.read_to_end(&mut text)?;
+        Ok(text.windows(name.len()).any(|window| window == name.as_bytes()))
     }
 
     /// Waits until the output no longer grows.
