@@ -47,35 +47,39 @@ pub struct Sample {
     pub beside: Vec<String>,
 }
 
-/// Runs everything.
+/// Runs everything. What fails is left out and told by the second list: a
+/// single run that fails must not cost an hour's samples.
 ///
 /// # Errors
-/// When an image cannot be built, or a run fails.
-pub fn run(plan: &Plan) -> Result<Vec<Sample>> {
+/// When an image cannot be built, or a workload fails without an observer
+/// before anything is measured.
+pub fn run(plan: &Plan) -> Result<(Vec<Sample>, Vec<String>)> {
     observer::build()?;
     workload::build_images(&plan.workloads, plan.scale)?;
-    let mut samples = Vec::new();
+    let (mut samples, mut failures) = (Vec::new(), Vec::new());
     for &workload in &plan.workloads {
         // Not counted: it brings the image's files into the page cache.
-        sample(plan, workload, Observer::None, 0)?;
+        sample(plan, workload, Observer::None, 0)
+            .with_context(|| format!("workload {} failed unobserved", workload.name()))?;
         let repetitions = workload.repetitions(plan.repetitions);
         for repetition in 0..repetitions {
             for observer in rotated(&plan.observers, repetition) {
-                let sample = sample(plan, workload, observer, repetition).with_context(|| {
-                    format!("workload {} under {}", workload.name(), observer.name())
-                })?;
-                say(format!(
-                    "{} {}/{repetitions} {}: {:.0} ns",
-                    workload.name(),
-                    repetition + 1,
-                    observer.name(),
-                    sample.nanoseconds
-                ));
-                samples.push(sample);
+                let (turn, who) = (repetition + 1, observer.name());
+                let what = format!("{} {turn}/{repetitions} {who}", workload.name());
+                match sample(plan, workload, observer, repetition) {
+                    Ok(sample) => {
+                        say(format!("{what}: {:.0} ns", sample.nanoseconds));
+                        samples.push(sample);
+                    }
+                    Err(error) => {
+                        say(format!("{what}: {error:#}"));
+                        failures.push(format!("{what}: {error:#}"));
+                    }
+                }
             }
         }
     }
-    Ok(samples)
+    Ok((samples, failures))
 }
 
 /// Who runs directly before and after whom changes with every repetition.

@@ -110,13 +110,14 @@ fn capture(args: &Args) -> Result<()> {
         scale: workload::Scale { quick: args.quick },
         tier: args.tier.clone(),
     };
-    let samples = measure::run(&plan)?;
+    let (samples, failures) = measure::run(&plan)?;
     let rows = table::rows(&plan, &samples);
     let machine = machine()?;
     match args.format {
         Format::Table => print!("{}", table::markdown(&machine, &rows, &samples)),
         Format::Json => println!("{:#}", table::json(&machine, &rows, &samples)),
     }
+    ensure!(failures.is_empty(), "runs left out of the table: {}", failures.join("; "));
     Ok(())
 }
 
