@@ -1,6 +1,7 @@
 //! What cargo itself cannot do for profiler: one file a task.
 
 mod base;
+mod bench;
 mod demo;
 mod engine;
 mod setup;
@@ -27,6 +28,9 @@ enum Task {
     Demo,
     /// Run every check: formatting, clippy, unit and integration tests.
     Test(test::Args),
+    /// Measure what profiling costs, beside other observers.
+    #[command(subcommand)]
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
+        Task::Bench(bench) => bench::run(bench),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -61,6 +61,17 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
+/// Installs what one task needs beyond the setup: programs, each with the
+/// package that has it.
+pub fn ensure_programs(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> = programs
+        .iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|&(_, package)| package)
+        .collect();
+    Apt::default().install(&missing)
+}
+
 /// Picks what compiles for the BPF target, in the build script's order, and
 /// installs it if there is none: the distribution's where there is one,
 /// because its core is ready made.
