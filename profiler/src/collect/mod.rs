@@ -233,7 +233,9 @@ impl Collector {
         for (key, place) in self.by_key {
             let Container { table, missing_dropped, .. } =
                 std::mem::take(&mut self.containers[place]);
-            if table.is_empty() {
+            let lost = lost_by_place.remove(&place).unwrap_or_default();
+            // Known only as what is around another.
+            if table.is_empty() && table.dropped == 0 && lost == Lost::default() {
                 continue;
             }
             let Some(info) = infos.get(&key) else { continue };
@@ -246,7 +248,7 @@ impl Collector {
             run.containers.insert(info.id.clone());
             run.mounts.extend(info.mounts.iter().cloned());
             run.missing_dropped += missing_dropped;
-            run.lost += lost_by_place.remove(&place).unwrap_or_default();
+            run.lost += lost;
             // As its components, without a slash at the end.
             let rootfs: Option<PathBuf> =
                 info.rootfs.as_ref().map(|path| path.components().collect());
