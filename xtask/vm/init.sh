@@ -1,0 +1,115 @@
+#!/bin/busybox sh
+# The guest's first process: runs the cases in a container under each hook
+# tier and writes what came of it to the second serial port, as sections:
+#
+#   @@ begin NAME
+#   (output of the step)
+#   @@ end NAME STATUS
+#
+# and `@@ done` at the end. Each way out of this script powers the machine off.
+set -eu
+
+PATH=/usr/sbin:/usr/bin:/bin
+export PATH
+
+# The kernel's first root cannot be pivoted away from, which every container
+# runtime wants to do: move to a file system of our own.
+if [ "${1:-}" != moved ]; then
+    /bin/busybox mkdir -p /proc /new
+    /bin/busybox mount -t proc proc /proc
+    # With /proc there, the links lead to the program itself.
+    /bin/busybox --install -s /bin
+    umount /proc
+    mount -t tmpfs tmpfs /new
+    mkdir -p /new/proc /new/sys /new/dev /new/run /new/tmp /new/root
+    cp -a /bin /etc /init /lib /lib64 /usr /new/
+    exec switch_root /new /init moved
+fi
+
+mount -t devtmpfs devtmpfs /dev
+exec </dev/null >/dev/console 2>&1
+trap 'poweroff -f' EXIT
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t tracefs tracefs /sys/kernel/tracing
+mount -t bpf bpf /sys/fs/bpf
+ip link set lo up
+for module in /lib/modules/"$(uname -r)"/*.ko; do
+    insmod "$module"
+done
+# TIERS, CONTAINER
+. /etc/vm.conf
+
+stty -F /dev/ttyS1 raw -echo
+exec 3>/dev/ttyS1
+set -o pipefail
+
+# step NAME COMMAND...: a section of the results. Its output is kept at
+# /tmp/NAME.out too. By a pipe, so that a container inherits no device.
+step() {
+    name=$1
+    shift
+    echo "@@ begin $name" >&3
+    status=0
+    "$@" 2>&1 3>&- | tee "/tmp/$name.out" >&3 || status=$?
+    echo "@@ end $name $status" >&3
+}
+
+# profile TIER FILE [CASE...]: the cases (all, or these) in a new container,
+# profiled.
+profile() {
+    tier=$1
+    file=$2
+    shift 2
+    arguments='"run"'
+    for number in "$@"; do
+        arguments="$arguments, \"$number\""
+    done
+    bundle=$(mktemp -d /tmp/bundle.XXXXXX)
+    mkdir "$bundle/rootfs" "$bundle/upper" "$bundle/work"
+    sed "s/\"@ARGUMENTS@\"/$arguments/" /etc/config.json >"$bundle/config.json"
+    mount -t overlay overlay \
+        -o "lowerdir=/image,upperdir=$bundle/upper,workdir=$bundle/work" "$bundle/rootfs"
+    result=0
+    # The profiler starts the container only when its programs are attached.
+    profiler run --tier "$tier" -o "$file" -- \
+        runc run --bundle "$bundle" "$CONTAINER" || result=$?
+    umount "$bundle/rootfs"
+    rm -r "$bundle"
+    [ -s "$file" ] || result=1
+    return "$result"
+}
+
+# numbers VERDICT: the cases of which a check said so, on any tier.
+numbers() {
+    for tier in $TIERS; do
+        sed -n "s/^\([0-9][0-9]*\) .*: $1.*/\1/p" "/tmp/check $tier.out"
+    done | sort -u
+}
+
+step version profiler --version
+step doctor profiler doctor
+step prepare cases prepare /image
+for tier in $TIERS; do
+    step "run $tier" profile "$tier" "/tmp/$tier.json"
+    step "check $tier" cases check --tier "$tier" "/tmp/$tier.json"
+    step "profile $tier" cat "/tmp/$tier.json"
+done
+
+# The tiers must agree on the cases that each of them sees: if there are
+# others, once more without them.
+numbers "not seen" >/tmp/unseen
+if [ -s /tmp/unseen ]; then
+    common=$(numbers "" | grep -vxFf /tmp/unseen || true)
+    for tier in $TIERS; do
+        # shellcheck disable=SC2086
+        step "run-common $tier" profile "$tier" "/tmp/common-$tier.json" $common
+        step "common $tier" cat "/tmp/common-$tier.json"
+    done
+fi
+echo "@@ done" >&3
+# Waits until the last byte is out.
+exec 3>&-
