@@ -4,7 +4,7 @@
 #
 #   @@ begin NAME
 #   (output of the step)
-#   @@ end NAME STATUS
+#   @@ end NAME STATUS UPTIME
 #
 # and `@@ done` at the end. Each way out of this script powers the machine off.
 set -eu
@@ -55,7 +55,7 @@ step() {
     echo "@@ begin $name" >&3
     status=0
     "$@" 2>&1 3>&- | tee "/tmp/$name.out" >&3 || status=$?
-    echo "@@ end $name $status" >&3
+    echo "@@ end $name $status $(cut -d ' ' -f 1 /proc/uptime)" >&3
 }
 
 # profile TIER FILE [CASE...]: the cases (all, or these) in a new container,
@@ -70,7 +70,8 @@ profile() {
     done
     bundle=$(mktemp -d /tmp/bundle.XXXXXX)
     mkdir "$bundle/rootfs" "$bundle/upper" "$bundle/work"
-    sed "s/\"@ARGUMENTS@\"/$arguments/" /etc/config.json >"$bundle/config.json"
+    sed "s/\"@ARGUMENTS@\"/$arguments/; s/@CONTAINER@/$CONTAINER/" \
+        /etc/config.json >"$bundle/config.json"
     mount -t overlay overlay \
         -o "lowerdir=/image,upperdir=$bundle/upper,workdir=$bundle/work" "$bundle/rootfs"
     result=0

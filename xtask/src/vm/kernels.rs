@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::shell::{as_root, command, find, output, run, say};
+use crate::shell::{as_root, command, find, output, run, say, workspace};
 
 /// A line of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +30,6 @@ pub const MODULES: [&str; 1] = ["overlay"];
 
 /// Where the package has its modules.
 const MODULE_ROOT: &str = "lib/modules";
-
-/// Asks the suite for the kernel behind a metapackage and downloads it. Runs
-/// as a hook of mmdebstrap, which knows how to speak to Debian's archive on
-/// any distribution; the archive of the machine itself may be another.
-const DOWNLOAD: &str = r#"
-set -eu
-export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
-package=$(apt-cache depends "$VM_PACKAGE" | sed -n 's/^ *Depends: \(linux-image-.*\)$/\1/p')
-cd "$VM_DIRECTORY"
-apt-get --quiet --quiet download "$package"
-"#;
 
 /// What an unpacked package gives.
 #[derive(Debug, Clone)]
@@ -93,9 +82,10 @@ impl Kernel {
 
     fn unpack(self, part: &Path) -> Result<()> {
         let mmdebstrap = find("mmdebstrap").context("mmdebstrap was not found")?;
+        let hook = workspace().join("xtask/vm/download.sh");
         run(as_root(mmdebstrap)
             .args(["--quiet", "--variant=custom", "--format=null"])
-            .arg(format!("--customize-hook={DOWNLOAD}"))
+            .arg(format!("--customize-hook={}", hook.display()))
             .args([self.suite, "-"])
             .env("VM_PACKAGE", self.package)
             .env("VM_DIRECTORY", part))
@@ -139,18 +129,18 @@ impl Kernel {
 /// Copies a module and takes its compression off: the guest's insmod does
 /// not know any, and not every kernel does.
 fn copy(packed: &Path, plain: &Path) -> Result<()> {
-    let program = match packed.extension().and_then(|extension| extension.to_str()) {
-        Some("xz") => "xz",
-        Some("zst") => "zstd",
-        Some("gz") => "gzip",
-        _ => {
+    match packed.extension().and_then(|extension| extension.to_str()) {
+        Some("ko") => {
             fs::copy(packed, plain).with_context(|| format!("cannot copy {}", packed.display()))?;
-            return Ok(());
+            Ok(())
         }
-    };
-    let file =
-        fs::File::create(plain).with_context(|| format!("cannot create {}", plain.display()))?;
-    run(command(program).args(["--decompress", "--stdout"]).arg(packed).stdout(file))
+        Some("xz") => {
+            let file = fs::File::create(plain)
+                .with_context(|| format!("cannot create {}", plain.display()))?;
+            run(command("xz").args(["--decompress", "--stdout"]).arg(packed).stdout(file))
+        }
+        _ => bail!("{} is compressed in a way this task does not know", packed.display()),
+    }
 }
 
 /// The only entry of a directory whose name fits.

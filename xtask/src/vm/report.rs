@@ -248,13 +248,14 @@ pub fn table(reports: &[(&str, Report)]) -> (String, bool) {
 fn sections(results: &str) -> BTreeMap<&str, Section<'_>> {
     let mut sections = BTreeMap::new();
     let mut rest = results;
-    while let Some((_, after)) = split_marker(rest, "@@ begin ") {
+    while let Some((_, after)) = rest.split_once("@@ begin ") {
         let Some((name, body)) = after.split_once('\n') else { break };
         let end = format!("@@ end {name} ");
-        let (text, status, next) = match split_marker(body, &end) {
+        // Not only at a line's beginning: output may lack its last newline.
+        let (text, status, next) = match body.split_once(&end) {
             Some((text, after)) => {
                 let (status, next) = after.split_once('\n').unwrap_or((after, ""));
-                (text, status.trim().parse().ok(), next)
+                (text, status.split(' ').next().and_then(|status| status.parse().ok()), next)
             }
             None => (body, None, ""),
         };
@@ -262,13 +263,6 @@ fn sections(results: &str) -> BTreeMap<&str, Section<'_>> {
         rest = next;
     }
     sections
-}
-
-/// What is before and after the first line that begins with `marker`. Output
-/// that does not end in a newline has the marker on its last line: the end of
-/// a step is found there too.
-fn split_marker<'a>(text: &'a str, marker: &str) -> Option<(&'a str, &'a str)> {
-    text.split_once(marker)
 }
 
 /// Reads a case's line.
@@ -326,7 +320,7 @@ mod tests {
             let second = if tier == TIERS[0] { "not seen on this tier (why)" } else { "ok" };
             let _ = write!(
                 text,
-                "@@ begin run {tier}\n01 ok\n02 ok\n@@ end run {tier} 0\n\
+                "@@ begin run {tier}\n01 ok\n02 ok\n@@ end run {tier} 0 7.5\n\
                  @@ begin check {tier}\n01 open: O_PATH: ok\n02 stat: {second}\n\
                  @@ end check {tier} 0\n\
                  @@ begin profile {tier}\n{PROFILE}@@ end profile {tier} 0\n"
