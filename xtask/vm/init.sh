@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The guest's first process: runs the cases in a container under each hook
-# tier and writes what came of it to the second serial port, as sections:
+# The guest's first process: runs the cases under each hook tier and writes
+# what came of it to the second serial port, as sections:
 #
 #   @@ begin NAME
 #   (output of the step)
@@ -40,7 +40,7 @@ ip link set lo up
 for module in /lib/modules/"$(uname -r)"/*.ko; do
     insmod "$module"
 done
-# TIERS, CONTAINER
+# TIERS
 . /etc/vm.conf
 
 stty -F /dev/ttyS1 raw -echo
@@ -58,56 +58,47 @@ step() {
     echo "@@ end $name $status $(cut -d ' ' -f 1 /proc/uptime)" >&3
 }
 
-# profile TIER FILE [CASE...]: the cases (all, or these) in a new container,
-# profiled.
-profile() {
+# profiled TIER FILE CASE...: the cases, profiled. The profiler starts the
+# containers only when its programs are attached.
+profiled() {
     tier=$1
     file=$2
     shift 2
-    arguments='"run"'
-    for number in "$@"; do
-        arguments="$arguments, \"$number\""
-    done
-    bundle=$(mktemp -d /tmp/bundle.XXXXXX)
-    mkdir "$bundle/rootfs" "$bundle/upper" "$bundle/work"
-    sed "s/\"@ARGUMENTS@\"/$arguments/; s/@CONTAINER@/$CONTAINER/" \
-        /etc/config.json >"$bundle/config.json"
-    mount -t overlay overlay \
-        -o "lowerdir=/image,upperdir=$bundle/upper,workdir=$bundle/work" "$bundle/rootfs"
-    result=0
-    # The profiler starts the container only when its programs are attached.
-    profiler run --tier "$tier" -o "$file" -- \
-        runc run --bundle "$bundle" "$CONTAINER" || result=$?
-    umount "$bundle/rootfs"
-    rm -r "$bundle"
-    [ -s "$file" ] || result=1
-    return "$result"
+    profiler run --tier "$tier" -o "$file" -- containers "$@"
 }
 
-# numbers VERDICT: the cases of which a check said so, on any tier.
-numbers() {
-    for tier in $TIERS; do
-        sed -n "s/^\([0-9][0-9]*\) .*: $1.*/\1/p" "/tmp/check $tier.out"
-    done | sort -u
+# checked TIER: the profiles against the table.
+checked() {
+    failed=0
+    # shellcheck disable=SC2046
+    cases check --tier "$1" --ran "/tmp/run $1.out" "/tmp/$1.json" $(cat /tmp/started) || failed=1
+    cases check --tier "$1" --ran "/tmp/late $1.out" "/tmp/late-$1.json" 35 || failed=1
+    return "$failed"
 }
 
 step version profiler --version
 step doctor profiler doctor
 step prepare cases prepare /image
+# All but the one that runs before the profiler is attached.
+cases run --list | sed -n 's/^\([0-9][0-9]*\) .*/\1/p' | grep -vx 35 >/tmp/started
 for tier in $TIERS; do
-    step "run $tier" profile "$tier" "/tmp/$tier.json"
-    step "check $tier" cases check --tier "$tier" "/tmp/$tier.json"
+    # shellcheck disable=SC2046
+    step "run $tier" profiled "$tier" "/tmp/$tier.json" $(cat /tmp/started)
+    step "late $tier" containers late "$tier" "/tmp/late-$tier.json"
+    step "check $tier" checked "$tier"
     step "profile $tier" cat "/tmp/$tier.json"
 done
 
-# The tiers must agree on the cases that each of them sees: if there are
-# others, once more without them.
-numbers "not seen" >/tmp/unseen
+# The tiers must agree on the cases that each of them sees whole: if there
+# are others, once more without them.
+for tier in $TIERS; do
+    sed -n 's/^\([0-9][0-9]*\) .*: not seen.*/\1/p' "/tmp/check $tier.out"
+done | sort -u >/tmp/unseen
 if [ -s /tmp/unseen ]; then
-    common=$(numbers "" | grep -vxFf /tmp/unseen || true)
     for tier in $TIERS; do
-        # shellcheck disable=SC2086
-        step "run-common $tier" profile "$tier" "/tmp/common-$tier.json" $common
+        # shellcheck disable=SC2046
+        step "run-common $tier" profiled "$tier" "/tmp/common-$tier.json" \
+            $(grep -vxFf /tmp/unseen /tmp/started)
         step "common $tier" cat "/tmp/common-$tier.json"
     done
 fi

@@ -67,12 +67,13 @@ pub fn pack(directory: &Path, kernels: &[Unpacked]) -> Result<PathBuf> {
     copy(&runc, &tree.join("usr/sbin/runc"))?;
 
     let sources = workspace().join("xtask/vm");
-    for (source, place) in [("init.sh", "init"), ("config.json", "etc/config.json")] {
-        copy(&sources.join(source), &tree.join(place))?;
+    copy(&sources.join("config.json"), &tree.join("etc/config.json"))?;
+    for (source, place) in [("init.sh", "init"), ("containers.sh", "usr/bin/containers")] {
+        let place = tree.join(place);
+        copy(&sources.join(source), &place)?;
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("cannot make {} executable", place.display()))?;
     }
-    let init = tree.join("init");
-    fs::set_permissions(&init, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("cannot make {} executable", init.display()))?;
     let settings = tree.join("etc/vm.conf");
     fs::write(&settings, format!("TIERS='{}'\nCONTAINER='{CONTAINER}'\n", TIERS.join(" ")))
         .with_context(|| format!("cannot write {}", settings.display()))?;

@@ -27,9 +27,9 @@ use crate::shell::{say, scratch};
 /// The hook tiers each guest is asked for, in this order.
 const TIERS: [&str; 2] = ["tracepoint", "fexit"];
 
-/// The ID of the guest's container. It has the form of the engines' own IDs,
-/// and runc names the control group after it.
-const CONTAINER: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
+/// What the IDs of the guest's containers begin with; two digits follow. They
+/// have the form of the engines' own IDs.
+const CONTAINER: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee";
 
 /// Arguments of `cargo xtask vm`.
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@
 //! ```text
 //! NN TITLE: ok
 //! NN TITLE: not seen on this tier (REASON)
+//! NN TITLE: not performed (REASON)
 //! NN TITLE: FAILED
 //! (details, until the next such line)
 //! ```
@@ -27,6 +28,8 @@ enum Verdict {
     Ok,
     /// The tier cannot see it; in brackets, why.
     NotSeen(String),
+    /// Impossible in this guest; in brackets, why.
+    NotPerformed(String),
     /// With details.
     Failed(String),
 }
@@ -36,6 +39,7 @@ impl Verdict {
         match self {
             Self::Ok => "ok",
             Self::NotSeen(_) => "not seen",
+            Self::NotPerformed(_) => "not performed",
             Self::Failed(_) => "FAILED",
         }
     }
@@ -75,10 +79,11 @@ impl Report {
         }
         for (name, section) in &sections {
             // `doctor` also speaks of engines, of which the guest has none.
-            // A check's status says what its lines say.
-            let judged = *name != "doctor" && !name.starts_with("check ");
-            if judged && section.status.is_some_and(|status| status != 0) {
-                let status = section.status.unwrap_or_default();
+            // Other steps have lines that say which case is at fault.
+            let explained = *name == "doctor"
+                || name.starts_with("check ")
+                || section.text.lines().any(|line| not_run(line).is_some());
+            if let Some(status) = section.status.filter(|&status| status != 0 && !explained) {
                 let said = tail(section.text);
                 report.problems.push(format!("step `{name}` ended with status {status}:\n{said}"));
             }
@@ -87,8 +92,10 @@ impl Report {
             if let Some(section) = sections.get(format!("check {tier}").as_str()) {
                 report.take_check(tier, section);
             }
-            if let Some(section) = sections.get(format!("run {tier}").as_str()) {
-                report.take_run(tier, section.text);
+            for kind in ["run", "late"] {
+                if let Some(section) = sections.get(format!("{kind} {tier}").as_str()) {
+                    report.take_run(tier, section.text);
+                }
             }
             if let Some(section) = sections.get(format!("profile {tier}").as_str()) {
                 report.profiles.insert(tier, section.text.to_owned());
@@ -125,16 +132,11 @@ impl Report {
         }
     }
 
-    /// A case that could not even be performed has failed, whatever the
-    /// profile holds: `NN failed: REASON`.
+    /// A case that went wrong has failed, whatever the profile holds.
     fn take_run(&mut self, tier: &'static str, text: &str) {
-        for line in text.lines() {
-            if let Some((number, reason)) = line.split_once(" failed: ")
-                && let Ok(number) = number.parse()
-            {
-                let details = format!("not performed: {reason}");
-                self.verdicts.insert((number, tier), Verdict::Failed(details));
-            }
+        for (number, reason) in text.lines().filter_map(not_run) {
+            let details = format!("not performed: {reason}");
+            self.verdicts.insert((number, tier), Verdict::Failed(details));
         }
     }
 
@@ -174,7 +176,8 @@ impl Report {
                 let verdicts = self.verdicts.iter();
                 verdicts.filter(|((_, of), verdict)| *of == tier && verdict.word() == word).count()
             };
-            let (ok, unseen, failed) = (count("ok"), count("not seen"), count("FAILED"));
+            let (ok, unseen) = (count("ok"), count("not seen"));
+            let failed = count("FAILED") + count("not performed");
             let _ = write!(summary, "{tier} {ok} ok, {unseen} not seen, {failed} failed; ");
         }
         match self.agreed {
@@ -218,6 +221,7 @@ pub fn table(reports: &[(&str, Report)]) -> (String, bool) {
                 let note = match verdict {
                     Some(Verdict::Ok) => continue,
                     Some(Verdict::NotSeen(reason)) => format!("not seen: {reason}"),
+                    Some(Verdict::NotPerformed(reason)) => format!("not performed: {reason}"),
                     Some(Verdict::Failed(details)) => format!("FAILED: {}", details.trim()),
                     None => "absent from the results".into(),
                 };
@@ -272,12 +276,24 @@ fn case(line: &str) -> Option<(u32, &str, Verdict)> {
     if let Some(title) = rest.strip_suffix(": ok") {
         return Some((number, title, Verdict::Ok));
     }
-    if let Some((title, reason)) = rest.split_once(": not seen on this tier") {
-        let reason = reason.trim().trim_start_matches('(').trim_end_matches(')');
-        return Some((number, title, Verdict::NotSeen(reason.to_owned())));
+    for (words, verdict) in [
+        (": not seen on this tier (", Verdict::NotSeen as fn(String) -> Verdict),
+        (": not performed (", Verdict::NotPerformed),
+    ] {
+        if let Some((title, reason)) = rest.split_once(words) {
+            let reason = reason.strip_suffix(')').unwrap_or(reason);
+            return Some((number, title, verdict(reason.to_owned())));
+        }
     }
     let (title, details) = rest.split_once(": FAILED")?;
     Some((number, title, Verdict::Failed(details.trim().to_owned())))
+}
+
+/// Reads the line of `cases run` about a case that went wrong,
+/// `NN failed: REASON`.
+fn not_run(line: &str) -> Option<(u32, &str)> {
+    let (number, reason) = line.split_once(" failed: ")?;
+    Some((number.parse().ok()?, reason))
 }
 
 /// The paths of a profile in the profile's own order, each as JSON: a name
@@ -350,6 +366,7 @@ mod tests {
             ("@@ done\n", "", "did not come to its end"),
             ("02 stat: ok\n", "", "absent"),
             ("02 stat: ok\n", "02 stat: FAILED\n  lacks /x\n", "lacks /x"),
+            ("02 stat: ok\n", "02 stat: not performed (no (x))\n", "not performed: no (x)\n"),
             ("01 ok\n02 ok\n", "01 ok\n02 failed: no io_uring\n", "not performed: no io_uring"),
             (&format!("end run {last} 0"), &format!("end run {last} 125"), "status 125"),
             (&format!("end check {last} 0"), &format!("end check {last} 1"), "status Some(1)"),
