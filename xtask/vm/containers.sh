@@ -10,14 +10,11 @@ set -eu
 BUNDLE=/run/bundle
 number=10
 
-# CONTAINER
-. /etc/vm.conf
-
 # container ARGUMENT...: makes the bundle of a new container that will run
 # `cases ARGUMENT...`. Its ID is in $id.
 container() {
     number=$((number + 1))
-    id=$CONTAINER$number
+    id=cases-$number
     arguments=
     for argument in "$@"; do
         arguments="$arguments, \"$argument\""
@@ -29,7 +26,7 @@ container() {
     mkdir rootfs upper work bind volume
     echo bound >bind/file
     echo "127.0.0.1 localhost" >hosts
-    sed "s/, \"@ARGUMENTS@\"/$arguments/; s/@CONTAINER@/$id/" /etc/config.json >config.json
+    sed "s/, \"@ARGUMENTS@\"/$arguments/" /etc/config.json >config.json
     # With file handles, which an overlay gives only when asked.
     mount -t overlay overlay \
         -o lowerdir=/image,upperdir=upper,workdir=work,index=on,nfs_export=on rootfs
@@ -56,6 +53,7 @@ performed() {
 started() {
     container "$@"
     mkfifo stdin
+    : >stdout
     runc run --bundle "$BUNDLE" "$id" <stdin >stdout &
     process=$!
     exec 4>stdin
@@ -82,6 +80,8 @@ ended() {
 
 if [ "$1" = late ]; then
     started run 35
+    # What is left of the recording before would be taken for this one's.
+    : >/tmp/recorder
     profiler record --tier "$2" --container "$id" -o "$3" 2>/tmp/recorder &
     recorder=$!
     until grep -q recording /tmp/recorder; do
@@ -95,7 +95,7 @@ if [ "$1" = late ]; then
     done
     printf . >&4
     until_said touched
-    kill -INT "$recorder"
+    kill -TERM "$recorder"
     recorded=0
     wait "$recorder" || recorded=$?
     cat /tmp/recorder

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::TIERS;
 use super::kernels::Unpacked;
-use super::{CONTAINER, TIERS};
 use crate::shell::{self, cargo, command, find, output, target, workspace};
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -75,7 +75,7 @@ pub fn pack(directory: &Path, kernels: &[Unpacked]) -> Result<PathBuf> {
             .with_context(|| format!("cannot make {} executable", place.display()))?;
     }
     let settings = tree.join("etc/vm.conf");
-    fs::write(&settings, format!("TIERS='{}'\nCONTAINER='{CONTAINER}'\n", TIERS.join(" ")))
+    fs::write(&settings, format!("TIERS='{}'\n", TIERS.join(" ")))
         .with_context(|| format!("cannot write {}", settings.display()))?;
 
     for kernel in kernels {

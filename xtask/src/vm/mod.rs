@@ -27,10 +27,6 @@ use crate::shell::{say, scratch};
 /// The hook tiers each guest is asked for, in this order.
 const TIERS: [&str; 2] = ["tracepoint", "fexit"];
 
-/// What the IDs of the guest's containers begin with; two digits follow. They
-/// have the form of the engines' own IDs.
-const CONTAINER: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee";
-
 /// Arguments of `cargo xtask vm`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -38,14 +34,14 @@ pub struct Args {
     #[arg(value_name = "KERNEL", value_parser = Kernel::named)]
     kernels: Vec<Kernel>,
     /// Stop a machine that takes longer than this.
-    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     limit: u64,
 }
 
 impl Default for Args {
     /// As without any argument.
     fn default() -> Self {
-        Self { kernels: Vec::new(), limit: 240 }
+        Self { kernels: Vec::new(), limit: 300 }
     }
 }
 

@@ -73,9 +73,9 @@ impl Report {
         let mut report = Self::default();
         let sections = sections(results);
         if !results.lines().any(|line| line == "@@ done") {
-            let last = results.lines().rfind(|line| line.starts_with("@@ begin "));
-            let step = last.map_or("nothing", |line| line.trim_start_matches("@@ begin "));
-            report.problems.push(format!("the guest did not come to its end; last begun: {step}"));
+            let begun = results.rfind("@@ begin ").map_or("", |at| &results[at..]);
+            let said = tail(begun);
+            report.problems.push(format!("the guest did not come to its end:\n{said}"));
         }
         for (name, section) in &sections {
             // `doctor` also speaks of engines, of which the guest has none.
