@@ -2,12 +2,13 @@
 //! says. `cases run --list` tells what each is about.
 
 use std::fs;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use integration_tests::cases::image::{check, image, import, permissions, program};
-use integration_tests::engine::{Container, Image, docker, output, unique};
+use integration_tests::cases::image::{check, image, import, permissions};
+use integration_tests::engine::{Image, unique};
 use integration_tests::profile::Profile;
 use integration_tests::program::{Outcome, profile_file, profiler};
 use integration_tests::until;
@@ -38,12 +39,18 @@ fn as_the_table_says(profile: &Path, options: &[&str], cases: &[&str]) {
     print!("{}", outcome.stdout);
 }
 
-/// Performs the cases that any container can, and checks the profile.
+/// Performs the cases that any container can, checks the profile, and returns
+/// what the container said. `host` is the daemon's socket, if not the usual.
 #[track_caller]
-fn usual_cases(directory: &Path, image: &Image) -> String {
+fn usual_cases(directory: &Path, image: &str, host: Option<&str>) -> String {
     let file = profile_file(directory);
-    let script = format!("docker run --rm {} \"$1\" /bin/cases run", permissions().join(" "));
-    let outcome = profiled(&file, &[image], &script);
+    let mut command = profiler(["run", "--image", image, "-o"]);
+    command.arg(&file).args(["--", "docker", "run", "--rm", "--network=none"]);
+    command.args(permissions()).args([image, "/bin/cases", "run"]);
+    if let Some(host) = host {
+        command.env("DOCKER_HOST", host);
+    }
+    let outcome = Outcome::of(&mut command).succeeded();
     let ran = directory.join("ran");
     fs::write(&ran, &outcome.stdout).unwrap();
     as_the_table_says(&file, &["--ran", ran.to_str().unwrap()], &[]);
@@ -53,7 +60,83 @@ fn usual_cases(directory: &Path, image: &Image) -> String {
 #[test]
 fn what_any_container_can_do() {
     let directory = tempfile::tempdir().unwrap();
-    usual_cases(directory.path(), &image(FIRST));
+    usual_cases(directory.path(), &image(FIRST).name, None);
+}
+
+/// A second Docker daemon, whose containers' rootfs is a directory of the
+/// host's filesystem. It gets a network namespace of its own: a daemon told
+/// to make no bridge removes the one that is there, which is the first's.
+struct Daemon {
+    process: Child,
+    host: String,
+}
+
+impl Daemon {
+    #[track_caller]
+    fn start(directory: &Path) -> Self {
+        let host = format!("unix://{}", directory.join("socket").display());
+        let log = File::create(directory.join("log")).unwrap();
+        let process = Command::new("unshare")
+            .args(["--net", "dockerd"])
+            .args(["--storage-driver=vfs", "--bridge=none", "--iptables=false"])
+            .args(["--ip6tables=false", "--host", &host, "--data-root"])
+            .arg(directory.join("data"))
+            .arg("--exec-root")
+            .arg(directory.join("exec"))
+            .arg("--pidfile")
+            .arg(directory.join("pid"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("dockerd starts");
+        let daemon = Self { process, host };
+        until("the second daemon answers", || {
+            daemon.docker().arg("info").output().is_ok_and(|output| output.status.success())
+        });
+        daemon
+    }
+
+    fn docker(&self) -> Command {
+        let mut docker = Command::new("docker");
+        docker.env("DOCKER_HOST", &self.host);
+        docker
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // SAFETY: a process of this test's, not waited for yet. It takes its
+        // helpers along.
+        unsafe { libc::kill(self.process.id() as i32, libc::SIGTERM) };
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_rootfs_that_shares_the_hosts_superblock() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(directory.path());
+    import(daemon.docker(), "cases", FIRST);
+    let said = usual_cases(directory.path(), "cases:latest", Some(&daemon.host));
+    // Overlays have no file handles; here there are.
+    assert!(said.contains("05 ok"), "{said}");
+}
+
+#[test]
+fn case_23_paths_longer_than_a_record_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(FIRST);
+    let file = profile_file(directory.path());
+    profiled(&file, &[&image], r#"docker run --rm "$1" /bin/cases run --part beyond 23"#);
+    let profile = Profile::read(&file);
+    // 80 components of 255 bytes, each reached through a descriptor.
+    let longest = profile.paths().iter().map(String::len).max().unwrap();
+    let whole = longest > 80 * 255;
+    let lost = profile.lost();
+    let counted = lost.iter().any(|(cause, _)| cause == "path_too_deep");
+    assert!(whole != counted, "longest path of {longest} bytes, lost: {lost:?}");
+    assert!(lost.iter().all(|(cause, _)| cause == "path_too_deep"), "{lost:?}");
 }
 
 #[test]
@@ -172,8 +255,8 @@ fn case_37_docker_exec() {
     let file = profile_file(directory.path());
     let name = unique("exec");
     let script = format!(
-        "docker run --detach --interactive --name {name} \"$1\" /bin/cases run --part main 37
-         trap 'docker rm --force {name}' EXIT
+        "trap 'docker rm --force {name}' EXIT
+         docker run --detach --interactive --name {name} \"$1\" /bin/cases run --part main 37
          until docker logs {name} | grep -q waiting; do sleep 0.05; done
          docker exec {name} /bin/cases run --part exec 37"
     );

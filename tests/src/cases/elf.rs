@@ -8,8 +8,9 @@ const SEGMENT: u64 = 56;
 const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 
-/// A static program loaded at `base`, a multiple of the page size; with an
-/// interpreter, the kernel starts that one instead.
+/// A static program loaded at `base`, a multiple of the page size, or wherever
+/// the kernel likes when that is 0; with an interpreter, the kernel starts that
+/// one instead.
 pub fn program(base: u64, interpreter: Option<&str>) -> Vec<u8> {
     let segments = 1 + u64::from(interpreter.is_some());
     let code = HEADER + segments * SEGMENT;
@@ -21,8 +22,8 @@ pub fn program(base: u64, interpreter: Option<&str>) -> Vec<u8> {
     let halves = |elf: &mut Vec<u8>, values: &[u16]| {
         values.iter().for_each(|value| elf.extend_from_slice(&value.to_le_bytes()));
     };
-    // ET_EXEC, EM_X86_64, version 1.
-    halves(&mut elf, &[2, 62, 1, 0]);
+    // ET_DYN or ET_EXEC, EM_X86_64, version 1.
+    halves(&mut elf, &[if base == 0 { 3 } else { 2 }, 62, 1, 0]);
     // Entry point, program headers, no section headers.
     for value in [base + code, HEADER, 0] {
         elf.extend_from_slice(&value.to_le_bytes());
@@ -38,8 +39,9 @@ pub fn program(base: u64, interpreter: Option<&str>) -> Vec<u8> {
     if !name.is_empty() {
         segment(&mut elf, PT_INTERP, 4, code + CODE.len() as u64, name.len() as u64);
     }
-    // Readable and executable.
-    segment(&mut elf, PT_LOAD, 5, 0, end);
+    // All is allowed: Linux 6.1 clears the rest of an interpreter's last page,
+    // and gives up where it cannot.
+    segment(&mut elf, PT_LOAD, 7, 0, end);
     elf.extend_from_slice(&CODE);
     elf.extend_from_slice(&name);
     // The file has a whole page: Linux 6.1 clears the rest of an interpreter's

@@ -8,9 +8,10 @@ use crate::cases::expect::{name, path};
 use crate::cases::sys::{close, exec, exec_at, fails, in_child, map, open};
 use crate::cases::{Case, Here, Setting, elf};
 
-/// Where programs are loaded, and their interpreters beside them.
-const LOW: u64 = 0x40_0000;
-const HIGH: u64 = 0x4000_0000;
+/// Where programs are loaded.
+const BASE: u64 = 0x40_0000;
+/// Interpreters go where the program is not.
+const ANYWHERE: u64 = 0;
 
 /// `#!` chains may be this long.
 const SCRIPTS_DEEP: usize = 5;
@@ -20,7 +21,7 @@ pub const SCRIPTS: Case = Case {
     title: "#! chains, five deep",
     setting: Setting::Any,
     prepare: |tree| {
-        tree.program("interpreter", &elf::program(LOW, None))?;
+        tree.program("interpreter", &elf::program(BASE, None))?;
         for depth in 1..=SCRIPTS_DEEP {
             let next = if depth == SCRIPTS_DEEP {
                 "interpreter".to_owned()
@@ -47,8 +48,8 @@ pub const INTERPRETER: Case = Case {
     title: "the ELF interpreter",
     setting: Setting::Any,
     prepare: |tree| {
-        tree.program("program", &elf::program(LOW, Some("/case/18/interpreter")))?;
-        tree.program("real-interpreter", &elf::program(HIGH, None))?;
+        tree.program("program", &elf::program(BASE, Some("/case/18/interpreter")))?;
+        tree.program("real-interpreter", &elf::program(ANYWHERE, None))?;
         tree.link("interpreter", "real-interpreter")
     },
     run: |here| in_child(|| Err(exec(&here.at("program"), c"program").into())),
@@ -69,7 +70,7 @@ pub const DESCRIPTORS: Case = Case {
     prepare: |tree| {
         ["by-descriptor", "below/by-directory", "argv"]
             .iter()
-            .try_for_each(|name| tree.program(name, &elf::program(LOW, None)))
+            .try_for_each(|name| tree.program(name, &elf::program(BASE, None)))
     },
     run: |here| {
         let argv = here.at("argv");

@@ -89,6 +89,8 @@ const DEEP: usize = 200;
 /// Levels of the long one: its path is over the 4096 bytes a program can pass
 /// at once, so it is made and reached step by step.
 const LONG: usize = 20;
+/// The same, beyond what a record of the kernel's can hold: part `beyond`.
+const BEYOND: usize = 80;
 /// Depth of the path with long components that a program can pass at once.
 const WIDE: usize = 15;
 
@@ -138,9 +140,10 @@ fn unusual(here: &Here) -> Result<()> {
 
     read(&here.at([&nested("wide", &component(b'w'), WIDE), &b"/file"[..]].concat()))?;
 
+    let levels = if here.part.as_deref() == Some("beyond") { BEYOND } else { LONG };
     let long = name_of(component(b'l'));
     let mut directory = open(&here.at("long"), step)?;
-    for _ in 0..LONG {
+    for _ in 0..levels {
         call!(SYS_mkdirat, directory, &long, 0o755)?;
         let below = open_at(directory, &long, step)?;
         close(directory)?;
