@@ -15,7 +15,7 @@ const LLVM: &str = "22";
 
 /// Programs, and the package that has each. Asked for by program, because
 /// they may well come from elsewhere (Docker's own packages, a local build).
-const PROGRAMS: [(&str, &str); 14] = [
+const PROGRAMS: [(&str, &str); 18] = [
     ("gcc", "gcc"),
     ("g++", "g++"),
     ("pkg-config", "pkg-config"),
@@ -30,6 +30,10 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("busybox", "busybox-static"),
     ("iptables", "iptables"),
     ("strace", "strace"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("cpio", "cpio"),
+    ("dpkg-deb", "dpkg"),
+    ("xz", "xz-utils"),
 ];
 
 /// Packages without a program of their own to ask for.

@@ -15,7 +15,7 @@ pub fn program(base: u64, interpreter: Option<&str>) -> Vec<u8> {
     let segments = 1 + u64::from(interpreter.is_some());
     let code = HEADER + segments * SEGMENT;
     let name = interpreter.map(|name| [name.as_bytes(), b"\0"].concat()).unwrap_or_default();
-    let end = code + CODE.len() as u64 + name.len() as u64;
+    let end = super::sys::PAGE as u64;
 
     let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
     elf.resize(16, 0);
@@ -44,5 +44,8 @@ pub fn program(base: u64, interpreter: Option<&str>) -> Vec<u8> {
     segment(&mut elf, PT_LOAD, 7, 0, end);
     elf.extend_from_slice(&CODE);
     elf.extend_from_slice(&name);
+    // The file has a whole page: Linux 6.1 clears the rest of an interpreter's
+    // last page, and fails where it must not write.
+    elf.resize(super::sys::PAGE, 0);
     elf
 }
