@@ -59,14 +59,12 @@ pub fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// As [`run`].
 pub fn run_steps(args: &Args) -> Result<()> {
-    let mut wanted = args.kernels.clone();
-    if wanted.is_empty() {
-        wanted.extend(KERNELS);
-    }
-    wanted.dedup();
+    // In the order of the matrix, each once.
+    let wanted = KERNELS
+        .into_iter()
+        .filter(|kernel| args.kernels.is_empty() || args.kernels.contains(kernel));
     let directory = scratch()?.join("vm");
     let fetched = wanted
-        .into_iter()
         .map(|kernel| kernel.fetch(&directory.join("kernels")))
         .collect::<Result<Vec<_>>>()?;
     initramfs::build()?;
