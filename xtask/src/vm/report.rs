@@ -22,6 +22,9 @@ use super::TIERS;
 /// How many lines of a failed step are shown.
 const TAIL: usize = 30;
 
+/// How many characters of a line.
+const WIDTH: usize = 2000;
+
 /// What became of a case under one kernel and tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
@@ -212,27 +215,36 @@ pub fn table(reports: &[(&str, Report)]) -> (String, bool) {
     text.push('\n');
     let mut well = !titles.is_empty();
     let mut notes: BTreeMap<(u32, String), Vec<String>> = BTreeMap::new();
+    let mut absent: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (&number, title) in titles {
         let _ = write!(text, "| {number:02} {title} |");
         for (kernel, report) in reports {
             for tier in TIERS {
                 let verdict = report.verdicts.get(&(number, tier));
                 let _ = write!(text, " {} |", verdict.map_or("absent", Verdict::word));
+                let place = format!("{kernel} {tier}");
                 let note = match verdict {
                     Some(Verdict::Ok) => continue,
                     Some(Verdict::NotSeen(reason)) => format!("not seen: {reason}"),
                     Some(Verdict::NotPerformed(reason)) => format!("not performed: {reason}"),
                     Some(Verdict::Failed(details)) => format!("FAILED: {}", details.trim()),
-                    None => "absent from the results".into(),
+                    None => {
+                        well = false;
+                        absent.entry(place).or_default().push(format!("{number:02}"));
+                        continue;
+                    }
                 };
                 well &= matches!(verdict, Some(Verdict::NotSeen(_)));
-                notes.entry((number, note)).or_default().push(format!("{kernel} {tier}"));
+                notes.entry((number, note)).or_default().push(place);
             }
         }
         text.push('\n');
     }
-    if !notes.is_empty() {
+    if !notes.is_empty() || !absent.is_empty() {
         text.push('\n');
+    }
+    for (place, numbers) in absent {
+        let _ = writeln!(text, "{place}: absent from the results: {}", numbers.join(" "));
     }
     for ((number, note), places) in notes {
         let _ = writeln!(text, "{number:02} ({}) {note}", places.join(", "));
@@ -316,10 +328,22 @@ fn difference(first: &str, expected: &[String], other: &str, found: &[String]) -
     text
 }
 
-/// The last lines of a text.
+/// The last lines of a text; of a long line (the verifier's log is one), its
+/// beginning and its end.
 pub fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    let last = &lines[lines.len().saturating_sub(TAIL)..];
+    last.iter().map(|line| shortened(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn shortened(line: &str) -> String {
+    if line.chars().count() <= WIDTH {
+        return line.to_owned();
+    }
+    let start: String = line.chars().take(WIDTH / 4).collect();
+    let mut end: Vec<char> = line.chars().rev().take(WIDTH / 4 * 3).collect();
+    end.reverse();
+    format!("{start} […] {}", end.into_iter().collect::<String>())
 }
 
 #[cfg(test)]
@@ -364,7 +388,7 @@ mod tests {
         let last = TIERS[TIERS.len() - 1];
         for (from, to, told) in [
             ("@@ done\n", "", "did not come to its end"),
-            ("02 stat: ok\n", "", "absent"),
+            ("02 stat: ok\n", "", "absent from the results: 02\n"),
             ("02 stat: ok\n", "02 stat: FAILED\n  lacks /x\n", "lacks /x"),
             ("02 stat: ok\n", "02 stat: not performed (no (x))\n", "not performed: no (x)\n"),
             ("01 ok\n02 ok\n", "01 ok\n02 failed: no io_uring\n", "not performed: no io_uring"),
@@ -387,6 +411,14 @@ mod tests {
         assert!(!well, "{text}");
         assert!(text.contains(&format!("only {}: \"/b\"", TIERS[0])), "{text}");
         assert!(text.contains(&format!("only {}: \"/c\"", TIERS[1])), "{text}");
+    }
+
+    #[test]
+    fn of_a_long_line_the_ends_are_shown() {
+        assert_eq!(tail("a\nb\n"), "a\nb");
+        let shown = tail(&format!("cause{}reason", "é".repeat(WIDTH)));
+        assert!(shown.starts_with("cause") && shown.ends_with("reason"), "{shown}");
+        assert!(shown.chars().count() < WIDTH + 10);
     }
 
     #[test]
