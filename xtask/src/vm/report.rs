@@ -100,7 +100,9 @@ impl Report {
                     report.take_run(tier, section.text);
                 }
             }
-            if let Some(section) = sections.get(format!("profile {tier}").as_str()) {
+            if let Some(section) = sections.get(format!("profile {tier}").as_str())
+                && section.status == Some(0)
+            {
                 report.profiles.insert(tier, section.text.to_owned());
             }
         }
