@@ -58,7 +58,10 @@ impl Machine<'_> {
             .with_context(|| format!("cannot create {}", messages.display()))?;
         let start = Instant::now();
         let child = command(program)
-            .args(["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1024"])
+            // One thread for both processors: with one each, a processor may
+            // run a stale translation of code that the other has just patched
+            // (a static key's breakpoint), which the kernel takes for a fault.
+            .args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "1024"])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-serial")
             .arg(port(&console))
