@@ -11,15 +11,16 @@ use serde_json::Value;
 use super::workload::names_file;
 
 /// What an observer found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Distinct files of the workload's own.
     pub recorded: u64,
     /// Events lost; none where the observer cannot tell a number. A full
     /// fanotify queue counts as one, however many were lost by it.
     pub lost: Option<u64>,
-    /// Touches that `profiler run` got again because its table was full.
-    pub table_full: u64,
+    /// What `profiler run` counted, by cause, where it is not 0; with
+    /// `table_full`, by which nothing is lost.
+    pub causes: Vec<(String, u64)>,
 }
 
 /// Reads a profile (see `profiler::profile`).
@@ -38,13 +39,17 @@ fn from_profile(profile: &Value, prefix: Option<&str>) -> Findings {
     let paths: BTreeSet<&str> =
         list("paths").filter_map(|entry| file_in(entry["path"].as_str()?, prefix?)).collect();
     let lost = list("runs").filter_map(|run| run["lost"].as_object()).flatten();
-    let (mut total, mut table_full) = (0, 0);
+    let mut causes = Vec::new();
     for (cause, count) in lost {
-        // The one cause by which nothing is lost.
-        let sum = if cause == "table_full" { &mut table_full } else { &mut total };
-        *sum += count.as_u64().unwrap_or(0);
+        match count.as_u64() {
+            None | Some(0) => {}
+            Some(count) => causes.push((cause.clone(), count)),
+        }
     }
-    Findings { recorded: paths.len() as u64, lost: Some(total), table_full }
+    // The one cause by which nothing is lost.
+    let losses = causes.iter().filter(|(cause, _)| cause != "table_full");
+    let lost = Some(losses.map(|&(_, count)| count).sum());
+    Findings { recorded: paths.len() as u64, lost, causes }
 }
 
 /// Reads lines that hold a path each, and among them those that tell a loss.
@@ -65,7 +70,7 @@ pub fn of_lines(path: &Path, prefix: Option<&str>) -> Result<Findings> {
             paths.insert(file.to_owned());
         }
     }
-    Ok(Findings { recorded: paths.len() as u64, lost: Some(lost), table_full: 0 })
+    Ok(Findings { recorded: paths.len() as u64, lost: Some(lost), causes: Vec::new() })
 }
 
 /// The sum of bpftrace's messages `Lost N events`.
@@ -105,11 +110,13 @@ mod tests {
     #[test]
     fn a_profiles_paths_and_losses_count_and_missing_names_do_not() {
         let profile = serde_json::json!({
-            "runs": [{ "lost": { "ring_full": 2, "unreadable": 1, "table_full": 7 } }],
+            "runs": [{ "lost": { "ring_full": 2, "unattributed": 0, "unreadable": 1, "table_full": 7 } }],
             "paths": [{ "path": "/bench/cat/0001/002" }, { "path": { "base64": "/w==" } }],
             "missing": [{ "name": "/bench/cat/0001/003" }],
         });
-        let expected = Findings { recorded: 1, lost: Some(3), table_full: 7 };
+        let causes = [("ring_full", 2), ("unreadable", 1), ("table_full", 7)];
+        let causes = causes.map(|(cause, count)| (cause.to_owned(), count)).to_vec();
+        let expected = Findings { recorded: 1, lost: Some(3), causes };
         assert_eq!(from_profile(&profile, Some("/bench/cat/")), expected);
     }
 
@@ -120,7 +127,7 @@ mod tests {
         let text =
             b"/bench/cat/0/1\n\xff\noverflow\n/bench/cat/0/1\nLost 5 events\n/bench/cat/0/2\n";
         std::fs::write(&path, text).unwrap();
-        let expected = Findings { recorded: 2, lost: Some(6), table_full: 0 };
+        let expected = Findings { recorded: 2, lost: Some(6), causes: Vec::new() };
         assert_eq!(of_lines(&path, Some("/bench/cat/")).unwrap(), expected);
     }
 }

@@ -1,5 +1,6 @@
 //! Samples to rows, rows to a table for people and to JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -33,8 +34,10 @@ struct Observed {
     cpu: f64,
     /// The most of any repetition, KiB.
     peak_kib: u64,
-    /// The most of any repetition.
-    table_full: u64,
+    /// The most of any repetition, by cause; see [`Findings::causes`].
+    ///
+    /// [`Findings::causes`]: super::findings::Findings::causes
+    causes: BTreeMap<String, u64>,
 }
 
 /// Makes the rows, in the plan's order.
@@ -74,15 +77,20 @@ pub fn rows(plan: &Plan, samples: &[Sample]) -> Vec<Row> {
 }
 
 fn observed(samples: &[&Sample]) -> Option<Observed> {
-    let observed: Vec<_> = samples.iter().filter_map(|one| one.observed).collect();
+    let observed: Vec<_> = samples.iter().filter_map(|one| one.observed.as_ref()).collect();
     let cpu: Vec<f64> = observed.iter().map(|(cost, _)| cost.cpu).collect();
     let lost: Option<Vec<u64>> = observed.iter().map(|(_, found)| found.lost).collect();
+    let mut causes = BTreeMap::new();
+    for (cause, count) in observed.iter().flat_map(|(_, found)| &found.causes) {
+        let most: &mut u64 = causes.entry(cause.clone()).or_default();
+        *most = (*most).max(*count);
+    }
     Some(Observed {
         lost: lost?.into_iter().max(),
         recorded: observed.iter().map(|(_, found)| found.recorded).min()?,
         cpu: quartiles(&cpu)[1],
         peak_kib: observed.iter().map(|(cost, _)| cost.peak_kib).max()?,
-        table_full: observed.iter().map(|(_, found)| found.table_full).max()?,
+        causes,
     })
 }
 
@@ -130,15 +138,16 @@ pub fn markdown(machine: &str, rows: &[Row], samples: &[Sample]) -> String {
                  same shape stands for it.\n";
     }
     for row in rows {
-        if let Some(seen) = &row.observed
-            && seen.table_full > 0
-        {
-            let _ = writeln!(
-                text,
-                "{}: {} touches came after the profiler's table was full; none is lost by it.",
-                row.workload.name(),
-                seen.table_full
-            );
+        for (cause, count) in row.observed.iter().flat_map(|seen| &seen.causes) {
+            let note = match cause.as_str() {
+                "table_full" => " (touches reported again; none is lost by it)",
+                "unattributed" => {
+                    " (events of containers whose image was not found, on the whole machine)"
+                }
+                _ => "",
+            };
+            let _ =
+                writeln!(text, "{}: profiler counted {cause} {count}{note}.", row.workload.name());
         }
     }
     let disturbed = samples.iter().filter(|one| !one.beside.is_empty()).count();
@@ -169,7 +178,7 @@ pub fn json(machine: &str, rows: &[Row], samples: &[Sample]) -> Value {
                 "recorded": row.observed.as_ref().map(|seen| seen.recorded),
                 "cpu_seconds": row.observed.as_ref().map(|seen| seen.cpu),
                 "peak_kib": row.observed.as_ref().map(|seen| seen.peak_kib),
-                "table_full": row.observed.as_ref().map(|seen| seen.table_full),
+                "causes": row.observed.as_ref().map(|seen| &seen.causes),
             })
         })
         .collect();
