@@ -162,3 +162,23 @@ pub fn flask() -> Image {
         fs::write(context.join("app.py"), app).expect("an application");
     })
 }
+
+/// Debian with the ordinary programs whose workloads are observed, one layer
+/// above the nginx image.
+#[track_caller]
+pub fn programs() -> Image {
+    // PostgreSQL's package would make a cluster: the test makes its own.
+    let dockerfile = format!(
+        "FROM {}\n\
+         RUN mkdir -p /etc/postgresql-common /usr/share/man/man1 \\\n \
+          && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf \\\n \
+          && apt-get update \\\n \
+          && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \\\n    \
+             cpio gcc git libc6-dev locales make man-db nodejs openjdk-17-jre-headless \\\n    \
+             openssl perl php-cli postgresql python3 redis-server rsync ruby sqlite3 \\\n    \
+             vim-tiny xz-utils \\\n \
+          && rm -rf /var/lib/apt/lists/*\n",
+        nginx().name
+    );
+    build("programs", &dockerfile, |_| {})
+}
