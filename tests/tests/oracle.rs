@@ -129,7 +129,10 @@ fn compare(
         assert!(opened.contains(*path), "the observer itself did not see {path}: {opened:#?}");
     }
     for path in executed {
-        assert!(started.contains(*path), "the observer itself did not see {path} run: {started:#?}");
+        assert!(
+            started.contains(*path),
+            "the observer itself did not see {path} run: {started:#?}"
+        );
     }
     assert_eq!(profile.lost(), []);
     let paths = profile.paths();
@@ -137,7 +140,12 @@ fn compare(
     assert!(absent.is_empty(), "{} of {} opened absent: {absent:#?}", absent.len(), opened.len());
     let known = tree.executed(&profile);
     let absent: Vec<_> = started.difference(&known).collect();
-    assert!(absent.is_empty(), "{} of {} executed absent: {absent:#?}", absent.len(), started.len());
+    assert!(
+        absent.is_empty(),
+        "{} of {} executed absent: {absent:#?}",
+        absent.len(),
+        started.len()
+    );
     eprintln!(
         "{}: {} opened and {} executed, all in the profile",
         image.name,
