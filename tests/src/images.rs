@@ -37,21 +37,24 @@ pub fn build(name: &str, dockerfile: &str, fill: impl FnOnce(&Path)) -> Image {
 /// A static program built from `fixtures/toolbox.rs`.
 pub fn toolbox() -> &'static Path {
     static TOOLBOX: OnceLock<PathBuf> = OnceLock::new();
-    TOOLBOX.get_or_init(|| {
-        let tests = std::env::current_exe().expect("the test's own path");
-        let binary = tests.with_file_name("toolbox-fixture");
-        let part = binary.with_extension(std::process::id().to_string());
-        output(
-            Command::new("rustc")
-                .args(["--edition=2024", "-Copt-level=2", "-Cstrip=symbols"])
-                .arg("-Ctarget-feature=+crt-static")
-                .arg(fixture("toolbox.rs"))
-                .arg("-o")
-                .arg(&part),
-        );
-        fs::rename(&part, &binary).expect("the built program");
-        binary
-    })
+    TOOLBOX.get_or_init(|| static_program("toolbox"))
+}
+
+/// Builds `fixtures/NAME.rs`, beside the tests.
+fn static_program(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().expect("the test's own path");
+    let binary = tests.with_file_name(format!("{name}-fixture"));
+    let part = binary.with_extension(std::process::id().to_string());
+    output(
+        Command::new("rustc")
+            .args(["--edition=2024", "-Copt-level=2", "-Cstrip=symbols"])
+            .arg("-Ctarget-feature=+crt-static")
+            .arg(fixture(&format!("{name}.rs")))
+            .arg("-o")
+            .arg(&part),
+    );
+    fs::rename(&part, &binary).expect("the built program");
+    binary
 }
 
 /// `FROM scratch` and one static program, under two names, with a
@@ -160,5 +163,60 @@ pub fn flask() -> Image {
             @app.route('/')\n\
             def index():\n    return 'Hello from Flask'\n";
         fs::write(context.join("app.py"), app).expect("an application");
+    })
+}
+
+/// Debian with the ordinary programs whose workloads are observed, one layer
+/// above the nginx image.
+#[track_caller]
+pub fn programs() -> Image {
+    // PostgreSQL's package would make a cluster: the test makes its own.
+    let dockerfile = format!(
+        "FROM {}\n\
+         RUN mkdir -p /etc/postgresql-common /usr/share/man/man1 \\\n \
+          && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf \\\n \
+          && apt-get update \\\n \
+          && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \\\n    \
+             cpio gcc git libc6-dev locales make man-db nodejs openjdk-17-jre-headless \\\n    \
+             openssl perl php-cli postgresql python3 redis-server rsync ruby sqlite3 \\\n    \
+             vim-tiny xz-utils \\\n \
+          && rm -rf /var/lib/apt/lists/*\n",
+        nginx().name
+    );
+    build("programs", &dockerfile, |_| {})
+}
+
+/// A static program built from `fixtures/hostile.rs`.
+pub fn hostile_program() -> &'static Path {
+    static HOSTILE: OnceLock<PathBuf> = OnceLock::new();
+    HOSTILE.get_or_init(|| static_program("hostile"))
+}
+
+/// An image whose program misbehaves, full of names that break things.
+#[track_caller]
+pub fn hostile() -> Image {
+    let dockerfile = "FROM scratch\n\
+        COPY hostile /hostile\n\
+        RUN [\"/hostile\", \"make-image\", \"/odd\"]\n\
+        ENTRYPOINT [\"/hostile\"]\n";
+    build("hostile", dockerfile, |context| {
+        fs::copy(hostile_program(), context.join("hostile")).expect("a copy");
+    })
+}
+
+/// An image that runs beside [`hostile`] and opens the first `opened` of its
+/// files `/known/0` …; there are twice as many.
+#[track_caller]
+pub fn neighbour(opened: usize) -> Image {
+    let dockerfile = "FROM scratch\n\
+        COPY known /known\n\
+        COPY neighbour /neighbour\n\
+        ENTRYPOINT [\"/neighbour\"]\n";
+    build("neighbour", dockerfile, |context| {
+        fs::copy(hostile_program(), context.join("neighbour")).expect("a copy");
+        fs::create_dir(context.join("known")).expect("a directory");
+        for number in 0..2 * opened {
+            fs::write(context.join("known").join(number.to_string()), "x").expect("a file");
+        }
     })
 }

@@ -18,12 +18,21 @@ use std::thread::JoinHandle;
 use crate::engine::{Container, Image};
 use crate::until;
 
+/// What an observer saw, by path in the container.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// Files and directories opened, by whatever way.
+    pub opened: BTreeSet<String>,
+    /// Files opened to be executed: programs, scripts and interpreters.
+    pub executed: BTreeSet<String>,
+}
+
 /// A container whose opens and executions are being noted.
 pub struct Gated {
     /// The container.
     pub container: Container,
     stop: Arc<AtomicBool>,
-    reader: JoinHandle<BTreeSet<String>>,
+    reader: JoinHandle<Observed>,
 }
 
 impl Gated {
@@ -59,9 +68,9 @@ impl Gated {
         Self { container, stop, reader }
     }
 
-    /// What was opened or executed until now, by path in the container.
+    /// What was opened or executed until now.
     #[track_caller]
-    pub fn finish(self) -> BTreeSet<String> {
+    pub fn finish(self) -> Observed {
         self.stop.store(true, Ordering::Relaxed);
         self.reader.join().expect("the observer lost nothing")
     }
@@ -92,7 +101,7 @@ fn mark(root: &str) -> io::Result<OwnedFd> {
         libc::fanotify_mark(
             events.as_raw_fd(),
             libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM,
-            libc::FAN_OPEN | libc::FAN_OPEN_EXEC,
+            libc::FAN_OPEN | libc::FAN_OPEN_EXEC | libc::FAN_ONDIR,
             libc::AT_FDCWD,
             root.as_ptr(),
         )
@@ -101,9 +110,9 @@ fn mark(root: &str) -> io::Result<OwnedFd> {
 }
 
 /// Reads events until told to stop and nothing is left.
-fn collect(events: &OwnedFd, stop: &AtomicBool) -> BTreeSet<String> {
+fn collect(events: &OwnedFd, stop: &AtomicBool) -> Observed {
     const EVENT: usize = size_of::<libc::fanotify_event_metadata>();
-    let mut seen = BTreeSet::new();
+    let mut seen = Observed::default();
     let mut buffer = vec![0_u8; 256 * EVENT];
     loop {
         let stopping = stop.load(Ordering::Relaxed);
@@ -132,7 +141,11 @@ fn collect(events: &OwnedFd, stop: &AtomicBool) -> BTreeSet<String> {
             let file = unsafe { OwnedFd::from_raw_fd(event.fd) };
             let link = format!("/proc/self/fd/{}", file.as_raw_fd());
             if let Ok(path) = fs::read_link(link) {
-                seen.insert(path.to_string_lossy().into_owned());
+                let path = path.to_string_lossy().into_owned();
+                if event.mask & libc::FAN_OPEN_EXEC != 0 {
+                    seen.executed.insert(path.clone());
+                }
+                seen.opened.insert(path);
             }
         }
     }

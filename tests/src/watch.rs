@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
+use crate::engine::Image;
 use crate::profile::Profile;
 use crate::program::{profile_file, profiler};
 use crate::until;
@@ -19,12 +20,21 @@ impl Watch {
     /// Starts it; returns when it is attached.
     #[track_caller]
     pub fn start(directory: &Path) -> Self {
+        Self::start_of(directory, &[])
+    }
+
+    /// The same, watching containers of these images only.
+    #[track_caller]
+    pub fn start_of(directory: &Path, images: &[&Image]) -> Self {
         // Left by a run before in the same directory.
         for name in ["attached", "through", "profile.json"] {
             let _ = fs::remove_file(directory.join(name));
         }
+        let filters = images.iter().flat_map(|image| ["--image", &image.name]);
         let script = r#": > "$1/attached"; until test -e "$1/through"; do sleep 0.05; done"#;
-        let mut child = profiler(["run", "-o"])
+        let mut child = profiler(["run"])
+            .args(filters)
+            .arg("-o")
             .arg(profile_file(directory))
             .args(["--", "sh", "-c", script, "sh"])
             .arg(directory)
@@ -41,11 +51,26 @@ impl Watch {
 
     /// Ends it and reads the profile.
     #[track_caller]
-    pub fn finish(mut self) -> Profile {
+    pub fn finish(self) -> Profile {
+        let file = profile_file(&self.directory);
+        self.end();
+        Profile::read(&file)
+    }
+
+    /// Ends it and reads the profiles of several images.
+    #[track_caller]
+    pub fn finish_several(self) -> Vec<Profile> {
+        let directory = profile_file(&self.directory);
+        self.end();
+        let entries = fs::read_dir(&directory).expect("a directory of profiles");
+        entries.map(|entry| Profile::read(&entry.expect("an entry").path())).collect()
+    }
+
+    #[track_caller]
+    fn end(mut self) {
         File::create(self.directory.join("through")).expect("a marker");
         let status = self.child.wait().expect("a status");
         assert!(status.success(), "profiler run: {status}");
-        Profile::read(&profile_file(&self.directory))
     }
 }
 

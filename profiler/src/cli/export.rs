@@ -1,6 +1,6 @@
 //! `profiler export`: the allow-list for another builder.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use profiler::image::{self, Reference, Tree};
 use profiler::minimize::{self, Policy};
 
 use super::minimize::{Allowances, load_profiles, refuse};
+use super::terminal::printable_lines;
 
 /// Arguments of `profiler export`.
 #[derive(Debug, clap::Args)]
@@ -62,7 +63,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut bytes = Vec::new();
     format.write(&Export { image: &image, tree: &tree, plan: &plan }, &mut bytes)?;
     if args.output.as_os_str() == "-" {
-        std::io::stdout().write_all(&bytes).context("cannot write to stdout")?;
+        let mut stdout = std::io::stdout();
+        if stdout.is_terminal() {
+            bytes = printable_lines(&bytes).into_bytes();
+        }
+        stdout.write_all(&bytes).context("cannot write to stdout")?;
     } else {
         write_whole(&args.output, |writer| writer.write_all(&bytes))
             .with_context(|| format!("cannot write {}", args.output.display()))?;

@@ -10,6 +10,7 @@ mod minimize;
 mod output;
 mod record;
 mod run;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -62,7 +63,12 @@ pub fn main() -> ExitCode {
         // The loader tells every relocation at debug level.
         .filter_module("aya", level.min(log::LevelFilter::Info))
         .filter_module("aya_obj", level.min(log::LevelFilter::Info))
-        .format_timestamp(None)
+        .format(|out, record| {
+            use std::io::Write as _;
+            let text = record.args().to_string();
+            let text = terminal::printable(&text);
+            writeln!(out, "[{:<5} {}] {text}", record.level(), record.target())
+        })
         .init();
     let (failure_code, result) = match cli.command {
         Command::Doctor(args) => (2, doctor::run(args)),
@@ -74,7 +80,8 @@ pub fn main() -> ExitCode {
     result.unwrap_or_else(|error| {
         // One line: cause chains join with a colon, line breaks would split
         // the message in logs.
-        eprintln!("profiler: {}", one_line(&error).replace('\n', " "));
+        let line = one_line(&error).replace('\n', " ");
+        eprintln!("profiler: {}", terminal::printable(&line));
         if error.is::<CheckFailed>() { ExitCode::from(1) } else { ExitCode::from(failure_code) }
     })
 }
