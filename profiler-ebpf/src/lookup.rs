@@ -21,12 +21,20 @@ const LOOKUP_FOLLOW: u32 = 1;
 const LOOKUP_IN_ROOT: u32 = 0x10_0000;
 const MAP_ANONYMOUS: u64 = 0x20;
 
+/// What the function returned, as a number: the context would give a typed
+/// pointer, of which the verifier allows no arithmetic, and so no comparison
+/// with a set of errors.
+#[inline(always)]
+fn returned(ctx: &FExitContext) -> u64 {
+    ctx.ret().unwrap_or(0)
+}
+
 /// `struct file *do_filp_open(int dfd, struct filename *, const struct
 /// open_flags *)`.
 #[inline(always)]
 pub fn on_open(ctx: &FExitContext) {
     let (dirfd, filename, op): (i32, Typed, Typed) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    let returned: u64 = ctx.arg(3);
+    let returned = returned(ctx);
     // SAFETY: the arguments are typed.
     let (name, open_flag, lookup): (u64, u32, u32) = unsafe {
         (
@@ -65,7 +73,7 @@ pub fn on_open(ctx: &FExitContext) {
 /// struct open_flags *)`: opens by handle.
 #[inline(always)]
 pub fn on_open_root(ctx: &FExitContext) {
-    let file: u64 = ctx.arg(3);
+    let file = returned(ctx);
     if sort(file as i64, true) != Outcome::Done {
         return;
     }
@@ -80,7 +88,7 @@ pub fn on_open_root(ctx: &FExitContext) {
 #[inline(always)]
 pub fn on_lookup(ctx: &FExitContext) {
     let (dirfd, filename, lookup): (i32, Typed, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    let result: i32 = ctx.arg(5);
+    let result = returned(ctx) as i32;
     let task = current();
     let Some(place) = place(task) else { return };
     let outcome = sort(i64::from(result), false);
@@ -132,7 +140,7 @@ fn reads_link(task: Typed) -> bool {
 #[inline(always)]
 pub fn on_parent(ctx: &FExitContext) {
     let (dirfd, filename): (i32, Typed) = (ctx.arg(0), ctx.arg(1));
-    let result: i32 = ctx.arg(7);
+    let result = returned(ctx) as i32;
     if sort(i64::from(result), false) == Outcome::Unknown {
         return;
     }
@@ -150,7 +158,7 @@ pub fn on_parent(ctx: &FExitContext) {
 #[inline(always)]
 pub fn on_map(ctx: &FExitContext) {
     let (flags, fd): (u64, u64) = (ctx.arg(3), ctx.arg(4));
-    let returned: u64 = ctx.arg(6);
+    let returned = returned(ctx);
     if flags & MAP_ANONYMOUS != 0 || sort(returned as i64, false) != Outcome::Done {
         return;
     }
@@ -167,7 +175,7 @@ pub fn on_map(ctx: &FExitContext) {
 #[inline(always)]
 pub fn on_list(ctx: &FExitContext) {
     let file: u64 = ctx.arg(0);
-    let result: i32 = ctx.arg(2);
+    let result = returned(ctx) as i32;
     if sort(i64::from(result), false) != Outcome::Done {
         return;
     }
