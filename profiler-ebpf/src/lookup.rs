@@ -3,7 +3,7 @@
 //! (io_uring, 32-bit calls, handles) ends here.
 
 use aya_ebpf::helpers::generated::bpf_task_pt_regs;
-use aya_ebpf::programs::FExitContext;
+use aya_ebpf::programs::{FEntryContext, FExitContext};
 use profiler_ebpf::{SYSCALLS, flag, kind};
 
 use crate::event::{Base, Touch, buffer, report};
@@ -96,9 +96,14 @@ pub fn on_lookup(ctx: &FExitContext) {
         return;
     }
     let flags = if outcome == Outcome::Missing { flag::MISSING } else { 0 };
+    let call = kind_of_call(task);
+    // Security modules look an exec's name up once more for themselves.
+    if call == kind::EXEC {
+        return;
+    }
     let what = if lookup & LOOKUP_FOLLOW != 0 {
         kind::STAT
-    } else if reads_link(task) {
+    } else if call == kind::READLINK {
         kind::READLINK
     } else {
         kind::LSTAT
@@ -111,17 +116,17 @@ pub fn on_lookup(ctx: &FExitContext) {
     report(slot::LOOKUP, &place, &Touch { kind: what, flags, file: 0, base, name_len });
 }
 
-/// Whether the task's system call is one that reads a link: at the lookup it
-/// looks like `lstat`.
+/// What the task's system call does with its name, as a kind; 0 for one that
+/// names none. At the lookup, `readlink` looks like `lstat`.
 #[inline(always)]
-fn reads_link(task: Typed) -> bool {
+fn kind_of_call(task: Typed) -> u8 {
     // SAFETY: the helper takes the running task and returns typed registers.
     let nr: u64 = unsafe {
         let regs = bpf_task_pt_regs(task as *mut _) as Typed;
         field(regs, offset!(regs_nr))
     };
     if nr >= SYSCALLS as u64 {
-        return false;
+        return 0;
     }
     let index = nr as usize & constant(&SYSCALL_MASK);
     // SAFETY: masked to the table's length; volatile because the table is
@@ -131,27 +136,24 @@ fn reads_link(task: Typed) -> bool {
     };
     // SAFETY: typed.
     let narrow = unsafe { field::<u32>(task, offset!(task_status)) } & TS_COMPAT != 0;
-    let spec = if narrow { specs[2] } else { specs[0] };
-    spec & 15 == u32::from(kind::READLINK)
+    ((if narrow { specs[2] } else { specs[0] }) & 15) as u8
 }
 
-/// `int __filename_parentat(int dfd, struct filename *, …)`: names to be made,
-/// removed, renamed or bound.
+/// Names to be made, removed, renamed or bound: `filename_create(int dfd,
+/// struct filename *, …)`, and `do_unlinkat`, `do_rmdir` and `do_renameat2`,
+/// whose arguments start alike. At their start: they free the names. (The one
+/// function below them all, `__filename_parentat`, has more arguments than
+/// hooks could take before 6.6.)
 #[inline(always)]
-pub fn on_parent(ctx: &FExitContext) {
-    let (dirfd, filename): (i32, Typed) = (ctx.arg(0), ctx.arg(1));
-    let result = returned(ctx) as i32;
-    if sort(i64::from(result), false) == Outcome::Unknown {
-        return;
-    }
+pub fn on_name(ctx: &FEntryContext, slot: u32, first: usize) {
+    let (dirfd, filename): (i32, Typed) = (ctx.arg(first), ctx.arg(first + 1));
     let Some(place) = place(current()) else { return };
-    let Some(buffer) = buffer(slot::PARENT) else { return };
-    // SAFETY: the argument is typed.
+    let Some(buffer) = buffer(slot) else { return };
+    // SAFETY: the argument is typed; where it is an error, it reads as zero.
     let name = unsafe { field(filename, offset!(filename_name)) };
     let Some(name_len @ 1..) = name::from_kernel(buffer, name) else { return };
     let base = name::base(&place, name::is_absolute(buffer), dirfd);
-    let touch = Touch { kind: kind::MODIFY, flags: 0, file: 0, base, name_len };
-    report(slot::PARENT, &place, &touch);
+    report(slot, &place, &Touch { kind: kind::MODIFY, flags: 0, file: 0, base, name_len });
 }
 
 /// `unsigned long ksys_mmap_pgoff(addr, len, prot, flags, fd, pgoff)`.

@@ -20,8 +20,10 @@ mod result;
 mod syscall;
 mod uring;
 
-use aya_ebpf::macros::{btf_tracepoint, fexit};
-use aya_ebpf::programs::{BtfTracePointContext, FExitContext};
+use aya_ebpf::macros::{btf_tracepoint, fentry, fexit};
+use aya_ebpf::programs::{BtfTracePointContext, FEntryContext, FExitContext};
+
+use maps::slot;
 
 /// Every system call's end.
 #[btf_tracepoint(function = "sys_exit")]
@@ -72,10 +74,32 @@ pub fn lookup(ctx: FExitContext) -> i32 {
     0
 }
 
-/// Every lookup of a name's directory.
-#[fexit(function = "__filename_parentat")]
-pub fn parent(ctx: FExitContext) -> i32 {
-    lookup::on_parent(&ctx);
+/// Every name to be made or bound.
+#[fentry(function = "filename_create")]
+pub fn create(ctx: FEntryContext) -> i32 {
+    lookup::on_name(&ctx, slot::CREATE, 0);
+    0
+}
+
+/// Every name to be removed.
+#[fentry(function = "do_unlinkat")]
+pub fn unlink(ctx: FEntryContext) -> i32 {
+    lookup::on_name(&ctx, slot::UNLINK, 0);
+    0
+}
+
+/// Every directory to be removed.
+#[fentry(function = "do_rmdir")]
+pub fn rmdir(ctx: FEntryContext) -> i32 {
+    lookup::on_name(&ctx, slot::RMDIR, 0);
+    0
+}
+
+/// Every name to be renamed.
+#[fentry(function = "do_renameat2")]
+pub fn rename(ctx: FEntryContext) -> i32 {
+    lookup::on_name(&ctx, slot::RENAME, 0);
+    lookup::on_name(&ctx, slot::RENAME, 2);
     0
 }
 

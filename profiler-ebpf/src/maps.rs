@@ -28,14 +28,20 @@ pub mod slot {
     pub const HANDLE: u32 = 2;
     /// `filename_lookup`.
     pub const LOOKUP: u32 = 3;
-    /// `__filename_parentat`.
-    pub const PARENT: u32 = 4;
+    /// `filename_create`.
+    pub const CREATE: u32 = 4;
+    /// `do_unlinkat`.
+    pub const UNLINK: u32 = 5;
+    /// `do_rmdir`.
+    pub const RMDIR: u32 = 6;
+    /// `do_renameat2`.
+    pub const RENAME: u32 = 7;
     /// `ksys_mmap_pgoff`.
-    pub const MAP: u32 = 5;
+    pub const MAP: u32 = 8;
     /// `iterate_dir`.
-    pub const LIST: u32 = 6;
+    pub const LIST: u32 = 9;
     /// How many there are.
-    pub const COUNT: u32 = 7;
+    pub const COUNT: u32 = 10;
 }
 
 /// Names that were reported.

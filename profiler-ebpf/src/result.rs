@@ -17,8 +17,9 @@ const ENOENT: i64 = -2;
 const ENOTDIR: i64 = -20;
 /// EINTR, EBADF, EFAULT, ENFILE, EMFILE, ENAMETOOLONG, ENOSYS.
 const NOTHING_LEARNT: [i64; 7] = [-4, -9, -14, -23, -24, -36, -38];
-/// For an open also EINVAL: flags that do not go together.
-const EINVAL: i64 = -22;
+/// For an open also EINVAL, flags that do not go together, and EAGAIN:
+/// io_uring tries first what is cached, and then again.
+const OPEN_NOTHING_LEARNT: [i64; 2] = [-22, -11];
 
 /// Sorts a result; errors are -1 to -4095.
 #[inline(always)]
@@ -27,7 +28,7 @@ pub fn sort(result: i64, open: bool) -> Outcome {
         Outcome::Done
     } else if result == ENOENT || result == ENOTDIR {
         Outcome::Missing
-    } else if NOTHING_LEARNT.contains(&result) || open && result == EINVAL {
+    } else if NOTHING_LEARNT.contains(&result) || open && OPEN_NOTHING_LEARNT.contains(&result) {
         Outcome::Unknown
     } else {
         Outcome::Refused

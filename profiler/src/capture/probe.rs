@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 
 use aya::maps::{MapData, PerCpuArray, PerCpuHashMap, RingBuf};
-use aya::programs::{BtfTracePoint, FExit, Program, ProgramError};
+use aya::programs::{BtfTracePoint, Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use profiler_ebpf::{Offsets, SYSCALLS, Settings, URING_OPS, counter};
@@ -309,20 +309,22 @@ fn attach_functions(ebpf: &mut Ebpf, description: &Btf, btf: &aya::Btf) -> Resul
             let names = hook.candidates.join(" or ");
             return Err(format!("this kernel has no function {names} of the shape expected"));
         };
-        let program = function(ebpf, hook.program);
-        program.load(name, btf).map_err(|error| format!("{name}: {}", chain(&error)))?;
+        match ebpf.program_mut(hook.program).expect("the object has this program") {
+            Program::FEntry(program) => program.load(name, btf),
+            Program::FExit(program) => program.load(name, btf),
+            _ => unreachable!("programs of this tier are of these two types"),
+        }
+        .map_err(|error| format!("{name}: {}", chain(&error)))?;
     }
     for hook in tier::FUNCTIONS {
-        function(ebpf, hook.program)
-            .attach()
-            .map_err(|error| format!("{}: {}", hook.program, chain(&error)))?;
+        match ebpf.program_mut(hook.program).expect("the object has this program") {
+            Program::FEntry(program) => program.attach().map(drop),
+            Program::FExit(program) => program.attach().map(drop),
+            _ => unreachable!("programs of this tier are of these two types"),
+        }
+        .map_err(|error| format!("{}: {}", hook.program, chain(&error)))?;
     }
     Ok(())
-}
-
-fn function<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut FExit {
-    let program = ebpf.program_mut(name).expect("the object has this program");
-    program.try_into().expect("it is an fexit program")
 }
 
 fn trace(ebpf: &mut Ebpf, name: &str, hook: &str, btf: &aya::Btf) -> Result<(), ProgramError> {
@@ -338,6 +340,7 @@ fn trace(ebpf: &mut Ebpf, name: &str, hook: &str, btf: &aya::Btf) -> Result<(), 
 fn unload(program: &mut Program) {
     let _ = match program {
         Program::BtfTracePoint(program) => program.unload(),
+        Program::FEntry(program) => program.unload(),
         Program::FExit(program) => program.unload(),
         _ => Ok(()),
     };

@@ -79,7 +79,10 @@ pub const FUNCTIONS: &[Hook] = &[
     function("open", &["do_filp_open", "do_file_open"], 3),
     function("open_root", &["do_file_open_root"], 3),
     function("lookup", &["filename_lookup"], 5),
-    function("parent", &["__filename_parentat"], 7),
+    function("create", &["filename_create"], 4),
+    function("unlink", &["do_unlinkat", "filename_unlinkat"], 2),
+    function("rmdir", &["do_rmdir", "filename_rmdir"], 2),
+    function("rename", &["do_renameat2", "filename_renameat2"], 5),
     function("map", &["ksys_mmap_pgoff"], 6),
     function("list", &["iterate_dir"], 2),
 ];
