@@ -7,6 +7,7 @@
 //! rootfs it falls on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::unix::ffi::OsStrExt as _;
 
 use crate::capture::{Event, Touch};
 use crate::container::oci::unknown_id;
@@ -212,10 +213,13 @@ impl Collector {
                 .or_insert_with(|| (info.image.clone(), run.clone(), Table::default()));
             run.containers.insert(info.id.clone());
             run.mounts.extend(info.mounts.iter().cloned());
-            let rootfs = info.rootfs.as_deref();
-            merge(&mut merged.paths, table.paths, rootfs);
-            merge(&mut merged.names, table.names, rootfs);
-            merge(&mut merged.missing, table.missing, rootfs);
+            // A filesystem of its own has no path that leads through here.
+            let directory = info.rootfs.as_deref().map(|rootfs| rootfs.as_os_str().as_bytes());
+            let directory = directory
+                .filter(|directory| table.paths.keys().any(|p| inside(p, directory).is_some()));
+            merge(&mut merged.paths, table.paths, directory);
+            merge(&mut merged.names, table.names, directory);
+            merge(&mut merged.missing, table.missing, directory);
         }
         images
             .into_values()
@@ -272,25 +276,30 @@ fn note(table: &mut HashMap<BytePath, Seen>, key: BytePath, seen: Seen) {
 }
 
 /// Folds `from` into `into`. Where the rootfs is a plain directory of the
-/// host's filesystem (vfs and btrfs drivers), paths reach up to that
-/// filesystem's root, and the directory's own is cut off.
+/// host's filesystem (bare runc, vfs and btrfs drivers), paths reach up to
+/// that filesystem's root; the directory's own is cut off, and what lies
+/// outside of it is not the container's.
 fn merge(
     into: &mut HashMap<BytePath, Seen>,
     from: HashMap<BytePath, Seen>,
-    rootfs: Option<&std::path::Path>,
+    directory: Option<&[u8]>,
 ) {
-    use std::os::unix::ffi::OsStrExt as _;
     for (path, seen) in from {
-        let inside = rootfs
-            .and_then(|rootfs| path.0.strip_prefix(rootfs.as_os_str().as_bytes()))
-            .filter(|rest| rest.is_empty() || rest.starts_with(b"/"));
-        let path = match inside {
-            Some(b"") => "/".into(),
-            Some(rest) => rest.into(),
+        let path = match directory {
             None => path,
+            Some(directory) => match inside(&path, directory) {
+                Some(b"") => "/".into(),
+                Some(rest) => rest.into(),
+                None => continue,
+            },
         };
         note(into, path, seen);
     }
+}
+
+/// The rest of a path below a directory.
+fn inside<'a>(path: &'a BytePath, directory: &[u8]) -> Option<&'a [u8]> {
+    path.0.strip_prefix(directory).filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 const KINDS: [Kind; 8] = [

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use procfs::process::Process;
 use serde_json::Value;
@@ -280,10 +281,15 @@ pub(super) fn destinations(mounts: Option<&Value>) -> Vec<BytePath> {
     mounts.filter_map(|mount| Some(BytePath::from(mount.get("destination")?.as_str()?))).collect()
 }
 
-/// Where the v2 hierarchy is mounted.
+/// Where the v2 hierarchy is mounted. Looked up once: a state file has to be
+/// read before its container is gone.
 fn cgroup2() -> Option<PathBuf> {
-    let mounts = Process::myself().and_then(|own| own.mountinfo()).ok()?;
-    mounts.into_iter().find(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point)
+    static MOUNT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || {
+        let mounts = Process::myself().and_then(|own| own.mountinfo()).ok()?;
+        mounts.into_iter().find(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point)
+    };
+    MOUNT.get_or_init(find).clone()
 }
 
 /// The control group that a spec's `linux.cgroupsPath` names: a path, or

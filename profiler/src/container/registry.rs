@@ -112,10 +112,10 @@ impl Registry {
     pub async fn start() -> Result<Self, RegistryError> {
         let known = Arc::new(Known::default());
         let docker = Docker::from_env()?;
+        listen::podman(&known);
+        listen::states(&known);
         let listeners = vec![
             listen::docker(docker.clone(), Arc::clone(&known)).await?,
-            listen::podman(Arc::clone(&known)),
-            listen::states(Arc::clone(&known)),
             listen::containerd(Arc::clone(&known)).await,
         ];
         Ok(Self { docker, known, listeners })
