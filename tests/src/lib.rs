@@ -5,6 +5,7 @@
 //! format, not the library. Each watches the whole machine, so they run one
 //! at a time; `cargo xtask test` does that and prepares the machine.
 
+pub mod containerd;
 pub mod engine;
 pub mod images;
 pub mod oracle;
