@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use integration_tests::containerd::Containerd;
 use integration_tests::engine::{Container, Image, docker, output, unique};
@@ -100,7 +100,8 @@ fn one_name_used_by_two_bundles_gives_two_profiles() {
     let id = unique("runc");
     let script = r#"for b in "$1" "$2"; do runc run --bundle "$b" "$3" </dev/null; done"#;
     let words = [one.to_str().unwrap(), other.to_str().unwrap(), &id];
-    Outcome::of(&mut run(directory.path(), words[0], script, &words)).succeeded();
+    let outcome = Outcome::of(&mut run(directory.path(), words[0], script, &words)).succeeded();
+    assert!(profile_file(directory.path()).exists(), "{outcome:#?}");
     profile(directory.path());
 }
 
@@ -138,7 +139,16 @@ fn a_running_runc_container_is_recorded_by_its_name() {
     let place = directory.path().join("bundle");
     bundle(&place, &image, &["/toolbox", "sleep", "60"]);
     let id = unique("runc");
-    output(Command::new("runc").args(["run", "--detach", "--bundle"]).arg(&place).arg(&id));
+    // The container would hold a pipe open.
+    let detached = Command::new("runc")
+        .args(["run", "--detach", "--bundle"])
+        .arg(&place)
+        .arg(&id)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    assert!(detached.unwrap().success());
     let file = profile_file(directory.path());
     let outcome =
         Outcome::of(profiler(["record", "--container", &id, "--duration", "1", "-o"]).arg(&file));
@@ -207,14 +217,18 @@ fn a_container_inside_a_container_does_not_mix_with_it() {
     let (inner, _) = image("nested-inner");
     let place = directory.path().join("bundle");
     bundle(&place, &inner, &["/toolbox", "cat", "/etc/read.conf"]);
-    configure(&place, |spec| spec["process"]["noNewPrivileges"] = false.into());
+    configure(&place, |spec| {
+        // Relative: below the outer container's own.
+        spec["linux"]["cgroupsPath"] = "nested".into();
+    });
     let outer = Image::future("nested-outer");
     docker(["tag", &images::base(), &outer.name]);
     let runc = output(Command::new("which").arg("runc"));
     // The inner rootfs is a filesystem of its own.
     let inside = "mount -t tmpfs none /mnt && cp -a /bundle/. /mnt && cat /etc/hostname \
         && /runc run --bundle /mnt nested </dev/null";
-    let script = r#"docker run --rm --privileged --volume "$1:/bundle:ro" --volume "$2:/runc:ro" \
+    let script = r#"docker run --rm --cap-add SYS_ADMIN --security-opt seccomp=unconfined \
+        --security-opt apparmor=unconfined --volume /sys/fs/cgroup:/sys/fs/cgroup --volume "$1:/bundle:ro" --volume "$2:/runc:ro" \
         --volume /lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu:ro "$3" sh -c "$4""#;
     let words = [place.to_str().unwrap(), &runc, &outer.name, inside];
     Outcome::of(&mut run(directory.path(), &outer.name, script, &words)).succeeded();

@@ -60,7 +60,9 @@ impl State {
     /// that was killed, and process numbers are used again.
     pub fn running(&self) -> Option<i32> {
         let stat = Process::new(self.pid).and_then(|process| process.stat()).ok()?;
-        (self.pid_start == 0 || stat.starttime == self.pid_start).then_some(self.pid)
+        let same = self.pid_start == 0 || stat.starttime == self.pid_start;
+        // One that ended stays in the table until its parent asks.
+        (same && stat.state != 'Z').then_some(self.pid)
     }
 
     /// What a profile says of it. There is no image: the bundle's path stands

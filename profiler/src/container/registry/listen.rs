@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use super::{Known, inspect};
+use super::{Known, from_event, inspect};
 use crate::container::containerd::Containerd;
 use crate::container::docker::{Docker, DockerError};
 use crate::container::inotify::Watched;
@@ -86,7 +86,14 @@ async fn follow(mut events: Incoming, docker: &Docker, known: &Arc<Known>, since
             tokio::spawn(async move {
                 match inspect(&docker, &id).await {
                     Ok(info) => known.put(&id, info),
-                    Err(error) => log::info!("container {id} could not be inspected: {error}"),
+                    Err(error) => {
+                        log::info!("container {id} could not be inspected: {error}");
+                        if known.get(&id).is_none()
+                            && let Some(info) = from_event(&docker, &id, &event).await
+                        {
+                            known.put(&id, info);
+                        }
+                    }
                 }
             });
         }
