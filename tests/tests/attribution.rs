@@ -209,33 +209,40 @@ fn a_pods_container_is_found_by_the_container_runtime_interface() {
     assert_eq!(profile.runs()[0]["containers"], serde_json::json!([pod.container]));
 }
 
-/// A runtime inside a container of Docker: its container has a rootfs of its
-/// own, whose files must not be taken for the outer image's.
+/// What a runtime inside a container of Docker does, step by step (this needs
+/// fewer privileges than one): its container has a control group below the
+/// outer one's and a rootfs of its own, whose files must not be taken for the
+/// outer image's.
 #[test]
 fn a_container_inside_a_container_does_not_mix_with_it() {
     let directory = tempfile::tempdir().unwrap();
     let (inner, _) = image("nested-inner");
     let place = directory.path().join("bundle");
-    bundle(&place, &inner, &["/toolbox", "cat", "/etc/read.conf"]);
-    configure(&place, |spec| {
-        // Relative: below the outer container's own.
-        spec["linux"]["cgroupsPath"] = "nested".into();
-    });
+    bundle(&place, &inner, &[]);
     let outer = Image::future("nested-outer");
     docker(["tag", &images::base(), &outer.name]);
-    let runc = output(Command::new("which").arg("runc"));
-    // The inner rootfs is a filesystem of its own.
-    let inside = "mount -t tmpfs none /mnt && cp -a /bundle/. /mnt && cat /etc/hostname \
-        && /runc run --bundle /mnt nested </dev/null";
-    let script = r#"docker run --rm --cap-add SYS_ADMIN --security-opt seccomp=unconfined \
-        --security-opt apparmor=unconfined --volume /sys/fs/cgroup:/sys/fs/cgroup --volume "$1:/bundle:ro" --volume "$2:/runc:ro" \
-        --volume /lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu:ro "$3" sh -c "$4""#;
-    let words = [place.to_str().unwrap(), &runc, &outer.name, inside];
-    Outcome::of(&mut run(directory.path(), &outer.name, script, &words)).succeeded();
+    let inside = r#"set -e
+        mount -t tmpfs none /mnt
+        cp -a /bundle/rootfs/. /mnt
+        cat /etc/hostname
+        top=$(findmnt --noheadings --types cgroup2 --output TARGET | head -n 1)
+        group=$top$(sed -n s/^0:://p /proc/self/cgroup)/nested
+        mkdir "$group"
+        echo $$ > "$group/cgroup.procs"
+        exec unshare --mount chroot /mnt /toolbox cat /etc/read.conf"#;
+    let script = r#"docker run --rm --cap-add SYS_ADMIN --cgroupns host \
+        --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
+        --volume /sys/fs/cgroup:/sys/fs/cgroup --volume "$1:/bundle:ro" "$2" sh -c "$3""#;
+    let words = [place.to_str().unwrap(), &outer.name, inside];
+    let outcome = Outcome::of(&mut run(directory.path(), &outer.name, script, &words)).succeeded();
+    assert!(outcome.stdout.contains("read.conf"), "{outcome:#?}");
     let profile = Profile::read(&profile_file(directory.path()));
     assert_eq!(profile.image(), outer.name);
+    assert_eq!(profile.lost(), []);
     let paths = profile.paths();
-    assert!(paths.iter().any(|path| path.ends_with("/cat")), "{paths:#?}");
+    for name in ["/cat", "/findmnt", "/chroot"] {
+        assert!(paths.iter().any(|path| path.ends_with(name)), "{name} is not in {paths:#?}");
+    }
     for path in ["/toolbox", "/etc/read.conf"] {
         assert!(!paths.contains(path), "{path} is the inner container's: {paths:#?}");
     }
