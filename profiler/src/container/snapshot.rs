@@ -38,8 +38,8 @@ pub fn rootfs_directory(pid: i32) -> Option<PathBuf> {
 
 fn rootfs_of(process: &Process) -> Option<PathBuf> {
     // Of several mounts at one place the last is what programs see.
-    let mounts = process.mountinfo().ok()?.into_iter();
-    let root = mounts.filter(|mount| mount.mount_point == Path::new("/")).last()?.root;
+    let mut mounts = process.mountinfo().ok()?.into_iter();
+    let root = mounts.rfind(|mount| mount.mount_point == Path::new("/"))?.root;
     let root = unescape(root.as_bytes());
     (root != b"/").then(|| PathBuf::from(OsString::from_vec(root)))
 }
