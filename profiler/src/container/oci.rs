@@ -152,10 +152,14 @@ impl States {
                     // runc replaces the file when the container changes.
                     let version = (meta.ino(), meta.mtime(), meta.mtime_nsec());
                     let known = self.seen.get(&file) == Some(&version);
-                    if !known && let Some(state) = read(&file, &root) {
+                    if !known {
+                        let Some(state) = read(&file, &root) else { continue };
+                        // Once more, until its control group is there.
+                        let early = state.cgroup_id.is_none() && cgroup2().is_some();
                         found.push(state);
-                    } else if !known {
-                        continue;
+                        if early {
+                            continue;
+                        }
                     }
                     still.insert(file, version);
                 }

@@ -74,18 +74,35 @@ impl Known {
     /// Reads the state files that are new.
     fn read_states(&self) {
         let mut states = self.states.lock().expect("no panic under the lock");
-        let new = states.1.new_ones();
-        states.0.extend(new);
+        for new in states.1.new_ones() {
+            // Read before its control group was there, or written again.
+            let same = |old: &State| {
+                (&old.cgroup, old.pid, old.pid_start) == (&new.cgroup, new.pid, new.pid_start)
+            };
+            if new.cgroup_id.is_some() {
+                states.0.retain(|old| !same(old));
+            } else if states.0.iter().any(same) {
+                continue;
+            }
+            states.0.push(new);
+        }
     }
 
-    /// The newest container of a control group.
+    /// The container of a control group. One whose group was never seen has
+    /// the path alone, which serves while no other had the same.
     fn state(&self, path: &str, number: Option<u64>) -> Option<State> {
         let states = self.states.lock().expect("no panic under the lock");
-        let fits = |state: &&State| {
-            let same = number.is_none() || state.cgroup_id.is_none() || state.cgroup_id == number;
-            state.cgroup == path && same
-        };
-        states.0.iter().rfind(fits).cloned()
+        let mut here = states.0.iter().rev().filter(|state| state.cgroup == path);
+        match number {
+            None => here.next().cloned(),
+            Some(_) => {
+                let here: Vec<&State> = here.collect();
+                let exact = here.iter().find(|state| state.cgroup_id == number);
+                let alone =
+                    || here.first().filter(|one| here.len() == 1 && one.cgroup_id.is_none());
+                exact.or_else(alone).map(|&state| state.clone())
+            }
+        }
     }
 
     /// Reads Podman's containers whose image is not known.
