@@ -7,7 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::capture::{CaptureError, Options, Probe};
+use crate::container::containerd::{self, Containerd};
+use crate::container::cri::Cri;
 use crate::container::docker::Docker;
+use crate::container::oci::States;
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -200,7 +203,70 @@ async fn engines() -> Vec<Check> {
             "without an engine that answers, no container has a known image",
         ),
     });
+    checks.push(containerd().await);
+    checks.push(cri().await);
+    checks.push(runtimes());
     checks
+}
+
+/// None of these is needed where another engine answers.
+async fn containerd() -> Check {
+    let version = match Containerd::connect().await {
+        Ok(containerd) => containerd.version().await,
+        Err(error) => Err(error),
+    };
+    let socket = containerd::socket();
+    match version {
+        Ok(version) => {
+            Check::ok("containerd", format!("{} answers, version {version}", socket.display()))
+        }
+        Err(_) if !socket.exists() => {
+            Check::ok("containerd", format!("none at {}", socket.display()))
+        }
+        Err(error) => Check::new(
+            "containerd",
+            Status::Warn,
+            error.to_string(),
+            "start it if your containers are containerd's, or name its socket in CONTAINERD_ADDRESS",
+        ),
+    }
+}
+
+async fn cri() -> Check {
+    let mut found = Vec::new();
+    let mut refused = Vec::new();
+    for cri in Cri::all().await {
+        match cri.version().await {
+            Ok(version) => found.push(version),
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
+    match (found.is_empty(), refused.is_empty()) {
+        (false, _) => Check::ok("Kubernetes runtime", format!("answers: {}", found.join(", "))),
+        (true, true) => {
+            Check::ok("Kubernetes runtime", "no socket of containerd or CRI-O that answers")
+        }
+        (true, false) => Check::new(
+            "Kubernetes runtime",
+            Status::Warn,
+            refused.join("; "),
+            "for pods, enable the CRI plugin, or name the socket in CONTAINER_RUNTIME_ENDPOINT",
+        ),
+    }
+}
+
+/// Runtimes that are run without an engine, and what they run.
+fn runtimes() -> Check {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed: Vec<&str> = ["runc", "crun"]
+        .into_iter()
+        .filter(|name| std::env::split_paths(&path).any(|dir| dir.join(name).is_file()))
+        .collect();
+    let bare = States::all().iter().filter(|state| state.namespace.is_none()).count();
+    if installed.is_empty() {
+        return Check::ok("OCI runtimes", "neither runc nor crun in PATH");
+    }
+    Check::ok("OCI runtimes", format!("{}; {bare} state files", installed.join(", ")))
 }
 
 fn read(path: &str) -> String {

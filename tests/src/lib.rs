@@ -6,6 +6,7 @@
 //! at a time; `cargo xtask test` does that and prepares the machine.
 
 pub mod cases;
+pub mod containerd;
 pub mod engine;
 pub mod images;
 pub mod oracle;

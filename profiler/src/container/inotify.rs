@@ -1,20 +1,20 @@
 //! Waiting until something changes in a few directories.
 
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
-use std::pin::Pin;
+use std::time::Duration;
 
-use futures_core::Stream as _;
-use inotify::{EventStream, Inotify, WatchMask};
+use inotify::{Inotify, WatchMask};
 
 /// Directories under watch.
-pub(super) struct Watched(EventStream<[u8; 4096]>);
+pub(super) struct Watched(Inotify);
 
 impl Watched {
     /// # Errors
     /// When the user has too many inotify instances already.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self(Inotify::init()?.into_event_stream([0; 4096])?))
+        Inotify::init().map(Self)
     }
 
     /// Watches a directory for entries that are made, renamed in or written.
@@ -30,13 +30,26 @@ impl Watched {
         }
     }
 
-    /// Returns when something happened; what, the caller has to look up, as
-    /// the kernel may merge or drop events. Safe to cancel.
+    /// Blocks until something happened, or `limit` is over. What happened the
+    /// caller has to look up, as the kernel may merge or drop events.
     ///
     /// # Errors
     /// When the descriptor cannot be read.
-    pub(super) async fn changed(&mut self) -> io::Result<()> {
-        let next = std::future::poll_fn(|context| Pin::new(&mut self.0).poll_next(context)).await;
-        next.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into())).map(|_| ())
+    pub(super) fn wait(&mut self, limit: Duration) -> io::Result<bool> {
+        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let limit = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: one descriptor, which `self` keeps open.
+        if unsafe { libc::poll(&raw mut poll, 1, limit) } <= 0 {
+            return Ok(false);
+        }
+        // All that is waiting: one look serves them.
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            match self.0.read_events(&mut buffer) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
     }
 }

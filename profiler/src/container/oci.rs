@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use procfs::process::Process;
 use serde_json::Value;
@@ -59,7 +60,9 @@ impl State {
     /// that was killed, and process numbers are used again.
     pub fn running(&self) -> Option<i32> {
         let stat = Process::new(self.pid).and_then(|process| process.stat()).ok()?;
-        (self.pid_start == 0 || stat.starttime == self.pid_start).then_some(self.pid)
+        let same = self.pid_start == 0 || stat.starttime == self.pid_start;
+        // One that ended stays in the table until its parent asks.
+        (same && stat.state != 'Z').then_some(self.pid)
     }
 
     /// What a profile says of it. There is no image: the bundle's path stands
@@ -149,10 +152,14 @@ impl States {
                     // runc replaces the file when the container changes.
                     let version = (meta.ino(), meta.mtime(), meta.mtime_nsec());
                     let known = self.seen.get(&file) == Some(&version);
-                    if !known && let Some(state) = read(&file, &root) {
+                    if !known {
+                        let Some(state) = read(&file, &root) else { continue };
+                        // Once more, until its control group is there.
+                        let early = state.cgroup_id.is_none() && cgroup2().is_some();
                         found.push(state);
-                    } else if !known {
-                        continue;
+                        if early {
+                            continue;
+                        }
                     }
                     still.insert(file, version);
                 }
@@ -280,10 +287,15 @@ pub(super) fn destinations(mounts: Option<&Value>) -> Vec<BytePath> {
     mounts.filter_map(|mount| Some(BytePath::from(mount.get("destination")?.as_str()?))).collect()
 }
 
-/// Where the v2 hierarchy is mounted.
+/// Where the v2 hierarchy is mounted. Looked up once: a state file has to be
+/// read before its container is gone.
 fn cgroup2() -> Option<PathBuf> {
-    let mounts = Process::myself().and_then(|own| own.mountinfo()).ok()?;
-    mounts.into_iter().find(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point)
+    static MOUNT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || {
+        let mounts = Process::myself().and_then(|own| own.mountinfo()).ok()?;
+        mounts.into_iter().find(|mount| mount.fs_type == "cgroup2").map(|mount| mount.mount_point)
+    };
+    MOUNT.get_or_init(find).clone()
 }
 
 /// The control group that a spec's `linux.cgroupsPath` names: a path, or

@@ -15,7 +15,7 @@ use super::cri::Cri;
 use super::docker::{Docker, DockerError, escape};
 use super::json::{text, texts};
 use super::oci::{State, States, split_unknown_id};
-use super::{ContainerInfo, Engine, identify_path, podman};
+use super::{ContainerInfo, Engine, identify_path, podman, snapshot};
 use crate::profile::{BytePath, ImageId};
 
 /// How long a container may stay unknown to its engine.
@@ -74,18 +74,35 @@ impl Known {
     /// Reads the state files that are new.
     fn read_states(&self) {
         let mut states = self.states.lock().expect("no panic under the lock");
-        let new = states.1.new_ones();
-        states.0.extend(new);
+        for new in states.1.new_ones() {
+            // Read before its control group was there, or written again.
+            let same = |old: &State| {
+                (&old.cgroup, old.pid, old.pid_start) == (&new.cgroup, new.pid, new.pid_start)
+            };
+            if new.cgroup_id.is_some() {
+                states.0.retain(|old| !same(old));
+            } else if states.0.iter().any(same) {
+                continue;
+            }
+            states.0.push(new);
+        }
     }
 
-    /// The newest container of a control group.
+    /// The container of a control group. One whose group was never seen has
+    /// the path alone, which serves while no other had the same.
     fn state(&self, path: &str, number: Option<u64>) -> Option<State> {
         let states = self.states.lock().expect("no panic under the lock");
-        let fits = |state: &&State| {
-            let same = number.is_none() || state.cgroup_id.is_none() || state.cgroup_id == number;
-            state.cgroup == path && same
-        };
-        states.0.iter().rfind(fits).cloned()
+        let mut here = states.0.iter().rev().filter(|state| state.cgroup == path);
+        match number {
+            None => here.next().cloned(),
+            Some(_) => {
+                let here: Vec<&State> = here.collect();
+                let exact = here.iter().find(|state| state.cgroup_id == number);
+                let alone =
+                    || here.first().filter(|one| here.len() == 1 && one.cgroup_id.is_none());
+                exact.or_else(alone).map(|&state| state.clone())
+            }
+        }
     }
 
     /// Reads Podman's containers whose image is not known.
@@ -112,10 +129,10 @@ impl Registry {
     pub async fn start() -> Result<Self, RegistryError> {
         let known = Arc::new(Known::default());
         let docker = Docker::from_env()?;
+        listen::podman(&known);
+        listen::states(&known);
         let listeners = vec![
             listen::docker(docker.clone(), Arc::clone(&known)).await?,
-            listen::podman(Arc::clone(&known)),
-            listen::states(Arc::clone(&known)),
             listen::containerd(Arc::clone(&known)).await,
         ];
         Ok(Self { docker, known, listeners })
@@ -282,10 +299,10 @@ impl Registry {
         match found.len() {
             0 => Err(FindError::Unknown(name.into())),
             1 => {
-                let (engine, info) = found.remove(0);
-                if info.pid.is_none() {
-                    return Err(FindError::Stopped(name.into()));
-                }
+                let (engine, mut info) = found.remove(0);
+                let Some(pid) = info.pid else { return Err(FindError::Stopped(name.into())) };
+                // A directory of the host's filesystem, whatever the engine.
+                info.rootfs = snapshot::rootfs_directory(pid);
                 Ok((engine, info))
             }
             several => Err(FindError::Ambiguous(name.into(), several)),
@@ -317,10 +334,34 @@ fn engine_of(id: &str) -> Engine {
     if id.starts_with('/') { Engine::Unknown } else { Engine::Cri }
 }
 
+/// What an event tells of a container that is gone already.
+async fn from_event(docker: &Docker, id: &str, event: &Value) -> Option<ContainerInfo> {
+    let reference = text(event, "/Actor/Attributes/image")?;
+    let image =
+        docker.get_json(&format!("/images/{}/json", escape(&reference, "/@"))).await.ok()?;
+    Some(ContainerInfo {
+        id: id.into(),
+        name: text(event, "/Actor/Attributes/name").unwrap_or_default(),
+        image: image_id(&image, reference),
+        ..ContainerInfo::default()
+    })
+}
+
+/// Identity of an image from the daemon's answer.
+fn image_id(image: &Value, reference: String) -> ImageId {
+    ImageId {
+        reference,
+        id: text(image, "/Id").unwrap_or_default(),
+        diff_ids: texts(image, "/RootFS/Layers"),
+        os: text(image, "/Os").unwrap_or_default(),
+        architecture: text(image, "/Architecture").unwrap_or_default(),
+    }
+}
+
 async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo, DockerError> {
     let container = docker.get_json(&format!("/containers/{}/json", escape(name, ""))).await?;
-    let image_id = text(&container, "/Image").unwrap_or_default();
-    let image = docker.get_json(&format!("/images/{image_id}/json")).await.unwrap_or_default();
+    let id = text(&container, "/Image").unwrap_or_default();
+    let image = docker.get_json(&format!("/images/{id}/json")).await.unwrap_or_default();
     let mounts = container
         .pointer("/Mounts")
         .and_then(Value::as_array)
@@ -333,11 +374,8 @@ async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo, DockerErr
         id: text(&container, "/Id").unwrap_or_default(),
         name: text(&container, "/Name").unwrap_or_default().trim_start_matches('/').to_owned(),
         image: ImageId {
-            reference: text(&container, "/Config/Image").unwrap_or_else(|| image_id.clone()),
-            id: image_id,
-            diff_ids: texts(&image, "/RootFS/Layers"),
-            os: text(&image, "/Os").unwrap_or_default(),
-            architecture: text(&image, "/Architecture").unwrap_or_default(),
+            id: id.clone(),
+            ..image_id(&image, text(&container, "/Config/Image").unwrap_or(id))
         },
         pid: container
             .pointer("/State/Pid")
