@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::btf::{Btf, BtfError};
 use super::event::{Event, decode};
-use super::tier::{self, Tier};
+use super::tier::{Found, Tier};
 use super::{offsets, syscalls};
 use crate::profile::Lost;
 
@@ -75,7 +75,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ring_bytes: 8 << 20, table_entries: 1 << 19, tier: None }
+        Self { ring_bytes: 4 << 20, table_entries: 1 << 19, tier: None }
     }
 }
 
@@ -106,6 +106,36 @@ unsafe impl aya::Pod for Plain<[[u32; 2]; URING_OPS]> {}
 
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
+/// What is taken from the kernel's description of its types.
+struct Kernel {
+    offsets: Plain<Offsets>,
+    uring: Plain<[[u32; 2]; URING_OPS]>,
+    hooks: Found,
+}
+
+impl Kernel {
+    fn read() -> Result<Self, CaptureError> {
+        let data = fs::read(BTF_PATH)
+            .map_err(|source| CaptureError::NoBtf { path: BTF_PATH.into(), source })?;
+        let btf = Btf::parse(data)?;
+        Ok(Self {
+            offsets: Plain(offsets::from_btf(&btf)?),
+            uring: Plain(offsets::uring(&btf)),
+            hooks: Found::in_btf(&btf),
+        })
+    }
+}
+
+/// Gives the memory that loading took back to the system: watching needs
+/// little, and may go on for days.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: a function of the allocator's without preconditions.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 impl Probe {
     /// Loads and attaches; on return every touch from now on is recorded.
     ///
@@ -114,24 +144,22 @@ impl Probe {
     /// # Errors
     /// See [`CaptureError`].
     pub fn attach(options: Options) -> Result<Self, CaptureError> {
-        let data = fs::read(BTF_PATH)
-            .map_err(|source| CaptureError::NoBtf { path: BTF_PATH.into(), source })?;
-        let description = Btf::parse(data)?;
-        let offsets = Plain(offsets::from_btf(&description)?);
+        let kernel = Kernel::read()?;
         let settings = Plain(Settings {
             // The rest is for those who do not flood it.
             crowded: options.ring_bytes / 4 * 3,
             budget: options.table_entries / 2,
-            uring_result: u32::from(tier::uring_passes_result(&description)),
+            uring_result: u32::from(kernel.hooks.uring_passes_result),
             ..host()?
         });
         let table = Plain(*syscalls::table());
-        let uring = Plain(offsets::uring(&description));
         let mut ebpf = EbpfLoader::new()
-            .override_global("OFFSETS", &offsets, true)
+            // Nothing in the object is relocated by BTF.
+            .btf(None)
+            .override_global("OFFSETS", &kernel.offsets, true)
             .override_global("SETTINGS", &settings, true)
             .override_global("SYSCALL_TABLE", &table, true)
-            .override_global("URING_TABLE", &uring, true)
+            .override_global("URING_TABLE", &kernel.uring, true)
             .map_max_entries("EVENTS", options.ring_bytes)
             .map_max_entries("SEEN", options.table_entries)
             .load(OBJECT)
@@ -145,7 +173,9 @@ impl Probe {
         // Exec first: a process that opens must have been executed.
         trace(&mut ebpf, "process_exec", "sched_process_exec", &btf)
             .map_err(|error| refused(&error))?;
-        let tier = attach_tier(&mut ebpf, options.tier, &description, &btf)?;
+        let tier = attach_tier(&mut ebpf, options.tier, kernel.hooks, &btf)?;
+        drop(btf);
+        give_back();
         let ring = ebpf.take_map("EVENTS").expect("the object has this map");
         let ring = RingBuf::try_from(ring).map_err(|error| refused(&error))?;
         // SAFETY: the ring owns its descriptor, keeps it open until it is
@@ -273,63 +303,64 @@ fn by_cause(sums: &[u64; counter::COUNT as usize]) -> Lost {
 fn attach_tier(
     ebpf: &mut Ebpf,
     wanted: Option<Tier>,
-    description: &Btf,
+    hooks: Found,
     btf: &aya::Btf,
 ) -> Result<Tier, CaptureError> {
     if wanted != Some(Tier::Tracepoint) {
-        match attach_functions(ebpf, description, btf) {
+        let attached = hooks.functions.and_then(|functions| {
+            let attached = attach_functions(ebpf, &functions, btf);
+            if attached.is_err() {
+                functions.iter().for_each(|(program, _)| unload(program_of(ebpf, program)));
+            }
+            attached
+        });
+        match attached {
             Ok(()) => return Ok(Tier::Fexit),
             Err(cause) if wanted.is_some() => {
                 return Err(CaptureError::Tier { tier: Tier::Fexit, cause });
             }
             Err(cause) => log::info!("tier fexit does not work here ({cause}), taking tracepoint"),
         }
-        for hook in tier::FUNCTIONS {
-            unload(ebpf.program_mut(hook.program).expect("the object has this program"));
-        }
     }
     trace(ebpf, "sys_exit", "sys_exit", btf).map_err(|error| refused(&error))?;
-    for (program, candidates) in tier::URING {
-        // A kernel without io_uring has nothing to miss.
-        let Some(hook) = candidates.iter().find(|name| tier::has_tracepoint(description, name))
-        else {
-            log::info!("this kernel has no tracepoint {}", candidates.join(" or "));
-            continue;
-        };
-        trace(ebpf, program, hook, btf).map_err(|error| refused(&error))?;
+    for (program, tracepoint) in hooks.uring {
+        trace(ebpf, program, tracepoint, btf).map_err(|error| refused(&error))?;
     }
     Ok(Tier::Tracepoint)
 }
 
 /// Loads all of the fexit tier before any of it is attached: half a tier would
 /// see half of the touches.
-fn attach_functions(ebpf: &mut Ebpf, description: &Btf, btf: &aya::Btf) -> Result<(), String> {
-    for hook in tier::FUNCTIONS {
-        let Some(name) = hook.find(description) else {
-            let names = hook.candidates.join(" or ");
-            return Err(format!("this kernel has no function {names} of the shape expected"));
-        };
-        match ebpf.program_mut(hook.program).expect("the object has this program") {
-            Program::FEntry(program) => program.load(name, btf),
-            Program::FExit(program) => program.load(name, btf),
+fn attach_functions(
+    ebpf: &mut Ebpf,
+    functions: &[(&str, &str)],
+    btf: &aya::Btf,
+) -> Result<(), String> {
+    for (program, function) in functions {
+        match program_of(ebpf, program) {
+            Program::FEntry(program) => program.load(function, btf),
+            Program::FExit(program) => program.load(function, btf),
             _ => unreachable!("programs of this tier are of these two types"),
         }
-        .map_err(|error| format!("{name}: {}", chain(&error)))?;
+        .map_err(|error| format!("{function}: {}", chain(&error)))?;
     }
-    for hook in tier::FUNCTIONS {
-        match ebpf.program_mut(hook.program).expect("the object has this program") {
+    for (program, function) in functions {
+        match program_of(ebpf, program) {
             Program::FEntry(program) => program.attach().map(drop),
             Program::FExit(program) => program.attach().map(drop),
             _ => unreachable!("programs of this tier are of these two types"),
         }
-        .map_err(|error| format!("{}: {}", hook.program, chain(&error)))?;
+        .map_err(|error| format!("{function}: {}", chain(&error)))?;
     }
     Ok(())
 }
 
+fn program_of<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut Program {
+    ebpf.program_mut(name).expect("the object has this program")
+}
+
 fn trace(ebpf: &mut Ebpf, name: &str, hook: &str, btf: &aya::Btf) -> Result<(), ProgramError> {
-    let program: &mut BtfTracePoint =
-        ebpf.program_mut(name).expect("the object has this program").try_into()?;
+    let program: &mut BtfTracePoint = program_of(ebpf, name).try_into()?;
     program.load(hook, btf)?;
     program.attach()?;
     Ok(())

@@ -57,13 +57,13 @@ impl FromStr for Tier {
 }
 
 /// A program and the places it may be hooked to, the first that exists.
-pub struct Hook {
+struct Hook {
     /// Name of the program.
-    pub program: &'static str,
+    program: &'static str,
     /// Kernel functions or tracepoints, newest name last.
-    pub candidates: &'static [&'static str],
+    candidates: &'static [&'static str],
     /// Parameters that a function must have; what it returns comes after them.
-    pub parameters: usize,
+    parameters: usize,
 }
 
 const fn function(
@@ -75,7 +75,7 @@ const fn function(
 }
 
 /// Kernel functions of the fexit tier; it needs all of them.
-pub const FUNCTIONS: &[Hook] = &[
+const FUNCTIONS: &[Hook] = &[
     function("open", &["do_filp_open", "do_file_open"], 3),
     function("open_root", &["do_file_open_root"], 3),
     function("lookup", &["filename_lookup"], 5),
@@ -89,28 +89,54 @@ pub const FUNCTIONS: &[Hook] = &[
 
 impl Hook {
     /// The candidate that the running kernel has, in the shape expected.
-    pub fn find(&self, btf: &Btf) -> Option<&'static str> {
+    fn find(&self, btf: &Btf) -> Option<&'static str> {
         let fits = |name: &&str| btf.parameters(name) == Some(self.parameters);
         self.candidates.iter().copied().find(fits)
     }
 }
 
-/// io_uring's tracepoints, with the function in BTF that tells whether the
-/// kernel has each.
-pub const URING: [(&str, &[&str]); 2] = [
-    ("uring_submit", &["io_uring_submit_sqe", "io_uring_submit_req"]),
-    ("uring_complete", &["io_uring_complete"]),
+/// io_uring's tracepoints, newest name last.
+const URING: [Hook; 2] = [
+    function("uring_submit", &["io_uring_submit_sqe", "io_uring_submit_req"], 0),
+    function("uring_complete", &["io_uring_complete"], 0),
 ];
 
-/// Whether the kernel has a tracepoint.
-pub fn has_tracepoint(btf: &Btf, name: &str) -> bool {
-    btf.parameters(&format!("__bpf_trace_{name}")).is_some()
+/// What of the hooks the running kernel has. The description of a kernel's
+/// types takes tens of megabytes, so that it is asked once and let go.
+pub struct Found {
+    /// Program and function of the fexit tier; or what is not there.
+    pub functions: Result<Vec<(&'static str, &'static str)>, String>,
+    /// Program and tracepoint of io_uring; a kernel without io_uring has
+    /// nothing to miss.
+    pub uring: Vec<(&'static str, &'static str)>,
+    /// Whether `io_uring_complete` passes the result itself: before 6.14 it
+    /// had seven arguments (and `void *` before them).
+    pub uring_passes_result: bool,
 }
 
-/// Whether `io_uring_complete` passes the result itself: before 6.14 it had
-/// seven arguments (and `void *` before them).
-pub fn uring_passes_result(btf: &Btf) -> bool {
-    btf.parameters("__bpf_trace_io_uring_complete").is_some_and(|parameters| parameters > 4)
+impl Found {
+    /// Looks every hook up.
+    pub fn in_btf(btf: &Btf) -> Self {
+        // The function that calls a tracepoint's programs.
+        let of_tracepoint = |name: &str| btf.parameters(&format!("__bpf_trace_{name}"));
+        let function = |hook: &Hook| {
+            hook.find(btf).map(|name| (hook.program, name)).ok_or_else(|| {
+                let names = hook.candidates.join(" or ");
+                format!("this kernel has no function {names} of the shape expected")
+            })
+        };
+        Self {
+            functions: FUNCTIONS.iter().map(function).collect(),
+            uring: URING
+                .iter()
+                .filter_map(|hook| {
+                    let mut names = hook.candidates.iter().copied();
+                    Some((hook.program, names.find(|name| of_tracepoint(name).is_some())?))
+                })
+                .collect(),
+            uring_passes_result: of_tracepoint("io_uring_complete").is_some_and(|count| count > 4),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -128,11 +154,8 @@ mod tests {
     #[test]
     fn the_running_kernel_has_every_hook() {
         let btf = Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux").unwrap()).unwrap();
-        for hook in FUNCTIONS {
-            assert!(hook.find(&btf).is_some(), "{}", hook.program);
-        }
-        for (program, candidates) in URING {
-            assert!(candidates.iter().any(|name| has_tracepoint(&btf, name)), "{program}");
-        }
+        let found = Found::in_btf(&btf);
+        assert_eq!(found.functions.unwrap().len(), FUNCTIONS.len());
+        assert_eq!(found.uring.len(), URING.len());
     }
 }
