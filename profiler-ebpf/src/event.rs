@@ -6,7 +6,9 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA};
+use aya_ebpf::bindings::{
+    BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP,
+};
 use aya_ebpf::helpers::generated::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_loop,
     bpf_probe_read_kernel, bpf_ringbuf_output, bpf_ringbuf_query,
@@ -418,7 +420,8 @@ pub extern "C" fn submit(slot: u32) -> u64 {
     header.flags = flags;
     header.exe = exe;
 
-    if !may_send(group) {
+    let waiting = waiting();
+    if !may_send(group, waiting) {
         lose(place.cgroup, counter::RING_FULL);
         return 0;
     }
@@ -437,7 +440,8 @@ pub extern "C" fn submit(slot: u32) -> u64 {
     if flags & flag::DETACHED != 0 {
         lose(place.cgroup, counter::DETACHED);
     }
-    if send(buffer, end & (SCRATCH as u64 - 1)) {
+    let filling = waiting > u64::from(setting!(crowded)) / 4;
+    if send(buffer, end & (SCRATCH as u64 - 1), filling) {
         count(counter::DELIVERED);
         return 1;
     }
@@ -455,9 +459,9 @@ const SHARE: u64 = 4096;
 /// Whether a control group may use what is left of the ring buffer: when that
 /// is little, one that floods it must leave the rest to its neighbours.
 #[inline(always)]
-fn may_send(group: *mut profiler_ebpf::Group) -> bool {
-    // SAFETY: helpers without memory arguments; the group is a map's value.
-    // Two CPUs may both start a span: the share is then a little larger.
+fn may_send(group: *mut profiler_ebpf::Group, waiting: u64) -> bool {
+    // SAFETY: a helper without arguments; the group is a map's value. Two
+    // CPUs may both start a span: the share is then a little larger.
     unsafe {
         let window = bpf_ktime_get_boot_ns() >> 27;
         if (*group).window != window {
@@ -465,12 +469,16 @@ fn may_send(group: *mut profiler_ebpf::Group) -> bool {
             (*group).sent = 0;
         }
         (*group).sent += 1;
-        if (*group).sent <= SHARE {
-            return true;
-        }
-        let waiting =
-            bpf_ringbuf_query((&raw const EVENTS).cast_mut().cast(), u64::from(BPF_RB_AVAIL_DATA));
-        waiting < u64::from(setting!(crowded))
+        (*group).sent <= SHARE || waiting < u64::from(setting!(crowded))
+    }
+}
+
+/// Bytes that wait in the ring buffer.
+#[inline(always)]
+fn waiting() -> u64 {
+    // SAFETY: the helper only asks the map.
+    unsafe {
+        bpf_ringbuf_query((&raw const EVENTS).cast_mut().cast(), u64::from(BPF_RB_AVAIL_DATA))
     }
 }
 
@@ -485,12 +493,15 @@ pub fn now(header: &mut Header) {
     }
 }
 
-/// Sends `size` bytes of a buffer, fewer than it has.
+/// Sends `size` bytes of a buffer, fewer than it has. User space looks into
+/// the ring from time to time; waking it up costs more than the record, and is
+/// done when `now`.
 #[inline(always)]
-pub fn send(buffer: *mut u8, size: u64) -> bool {
+pub fn send(buffer: *mut u8, size: u64, now: bool) -> bool {
+    let flags = u64::from(if now { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP });
     // SAFETY: see above.
     unsafe {
-        bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), buffer.cast(), size, 0) == 0
+        bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), buffer.cast(), size, flags) == 0
     }
 }
 

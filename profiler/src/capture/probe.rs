@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::AsRawFd as _;
+use std::time::Duration;
 
 use aya::maps::{MapData, PerCpuArray, PerCpuHashMap, RingBuf};
 use aya::programs::{BtfTracePoint, Program, ProgramError};
@@ -104,6 +105,9 @@ unsafe impl aya::Pod for Plain<[[u32; 4]; SYSCALLS]> {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Plain<[[u32; 2]; URING_OPS]> {}
 
+/// How long records that wake nobody up may wait.
+const INTERVAL: Duration = Duration::from_millis(100);
+
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 
 /// What is taken from the kernel's description of its types.
@@ -193,16 +197,22 @@ impl Probe {
         self.tier
     }
 
-    /// Waits for records and hands each to `sink`; returns when all that were
-    /// there have been read.
+    /// Waits for records, a tenth of a second at most, and hands each to
+    /// `sink`; returns when all that were there have been read. The kernel
+    /// side wakes this up when a container appears and when the ring fills.
     ///
     /// # Errors
     /// When the ring buffer cannot be polled.
     pub async fn next(&mut self, sink: &mut impl FnMut(Event)) -> io::Result<()> {
-        let mut guard = self.ring.readable_mut().await?;
-        self.undecodable += drain(guard.get_inner_mut(), sink);
-        // Only now: a record that came during the drain wakes us again.
-        guard.clear_ready();
+        match tokio::time::timeout(INTERVAL, self.ring.readable_mut()).await {
+            Ok(guard) => {
+                let mut guard = guard?;
+                // Before the drain: what comes while it runs wakes us again.
+                guard.clear_ready();
+                self.undecodable += drain(guard.get_inner_mut(), sink);
+            }
+            Err(_) => self.undecodable += drain(self.ring.get_mut(), sink),
+        }
         self.flush();
         Ok(())
     }
