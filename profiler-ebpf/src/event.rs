@@ -6,9 +6,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::{
-    BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP,
-};
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, bpf_loop,
     bpf_probe_read_kernel, bpf_ringbuf_output, bpf_ringbuf_query,
@@ -27,12 +25,25 @@ const DEPTH: u32 = 256;
 pub struct Touch {
     pub kind: u8,
     pub flags: u8,
-    /// `struct file`, 0 where only a name is known.
-    pub file: u64,
+    /// The file, where it is known.
+    pub file: Subject,
     /// Where the name starts from.
     pub base: Base,
     /// Bytes of the name, which stands in the buffer after the header.
     pub name_len: usize,
+}
+
+/// A file of the rootfs.
+#[derive(Clone, Copy, Default)]
+pub struct Subject {
+    /// `struct dentry`, 0 where only a name is known.
+    pub dentry: u64,
+    /// Its inode number.
+    pub ino: u64,
+    /// Its `struct super_block`.
+    pub sb: u64,
+    /// `f_mode` of the file.
+    pub mode: u32,
 }
 
 /// A touch and its task's place, as they wait in the buffer. Numbers only:
@@ -41,8 +52,8 @@ pub struct Touch {
 struct Pending {
     root_sb: u64,
     cgroup: u64,
-    kn: u64,
-    file: u64,
+    dentry: u64,
+    ino: u64,
     base: Base,
     name_len: u64,
     dev: u32,
@@ -92,11 +103,6 @@ pub struct Loop {
 pub const LOOP: usize = 1024;
 /// Where [`Pending`] stands in a buffer.
 const PENDING: usize = SCRATCH - 1536;
-/// Where what was read of the kernel's structures stands in a buffer.
-const FILE: usize = SCRATCH - 768;
-const DENTRY: usize = SCRATCH - 512;
-const INODE: usize = SCRATCH - 256;
-
 /// The loop state of a buffer.
 #[inline(always)]
 fn state(buffer: *mut u8) -> *mut Loop {
@@ -125,7 +131,7 @@ pub fn run(
     }
 }
 
-/// One step of [`hash_name`].
+/// One step of [`hash`].
 #[inline(always)]
 fn mix(hash: u64, word: u64) -> u64 {
     (hash ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(29)
@@ -135,35 +141,44 @@ fn mix(hash: u64, word: u64) -> u64 {
 const INLINE_WORDS: usize = 8;
 
 /// Hash of the name in a buffer: multiply and rotate over 8-byte words.
+#[inline(always)]
+fn hash(slot: u32, buffer: *mut u8, len: usize) -> u64 {
+    let len = len & (NAME_MAX - 1);
+    let mut hash = len as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    for index in 0..INLINE_WORDS {
+        let at = index * 8;
+        if at >= len {
+            return hash;
+        }
+        // SAFETY: HEADER + NAME_MAX + 8 is inside the buffer, HEADER a
+        // multiple of 8.
+        let word = unsafe { core::ptr::read_volatile(buffer.add(HEADER + at).cast::<u64>()) };
+        hash = mix(hash, word & told(len - at));
+    }
+    let words = len.div_ceil(8).saturating_sub(INLINE_WORDS) as u32;
+    run(state(buffer), slot, words, hash_word, Loop { at: 0, end: len as u64, value: hash }).1
+}
+
+/// The bytes of a word that belong to a name of which `left` bytes are left:
+/// what stands behind it is a former record's.
+#[inline(always)]
+fn told(left: usize) -> u64 {
+    if left >= 8 { u64::MAX } else { (1u64 << ((left * 8) & 63)) - 1 }
+}
+
+/// [`hash`] for those who are not short of instructions.
 ///
 /// A global function: the verifier checks it once, whoever calls it.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn hash_name(slot: u32, len: u64) -> u64 {
-    let Some(buffer) = buffer(slot) else { return 0 };
-    let len = len as usize & (NAME_MAX - 1);
-    // What stands behind the name is a former record's.
-    // SAFETY: HEADER + NAME_MAX + 8 is inside the buffer.
-    unsafe {
-        for index in 0..8 {
-            core::ptr::write_volatile(buffer.add(HEADER + len + index), 0);
-        }
+    match buffer(slot) {
+        Some(buffer) => hash(slot, buffer, len as usize),
+        None => 0,
     }
-    let mut hash = len as u64 ^ 0x9e37_79b9_7f4a_7c15;
-    for index in 0..INLINE_WORDS {
-        if index * 8 >= len {
-            return hash;
-        }
-        // SAFETY: as above, and HEADER is a multiple of 8.
-        let word =
-            unsafe { core::ptr::read_volatile(buffer.add(HEADER + index * 8).cast::<u64>()) };
-        hash = mix(hash, word);
-    }
-    let words = len.div_ceil(8).saturating_sub(INLINE_WORDS) as u32;
-    run(state(buffer), slot, words, hash_word, Loop { at: 0, end: 0, value: hash }).1
 }
 
-/// Body of [`hash_name`]'s loop.
+/// Body of [`hash`]'s loop.
 unsafe extern "C" fn hash_word(index: u64, slot: *mut c_void) -> i64 {
     // SAFETY: the slot that `run` passes.
     let Some(buffer) = buffer(unsafe { *slot.cast::<u32>() }) else { return 1 };
@@ -173,7 +188,8 @@ unsafe extern "C" fn hash_word(index: u64, slot: *mut c_void) -> i64 {
     unsafe {
         let state = state(buffer);
         let word = core::ptr::read_volatile(buffer.add(HEADER + at).cast::<u64>());
-        (*state).value = mix((*state).value, word);
+        let left = (*state).end.wrapping_sub(at as u64) as usize;
+        (*state).value = mix((*state).value, word & told(left));
     }
     0
 }
@@ -222,46 +238,69 @@ unsafe extern "C" fn append_name(_: u64, slot: *mut c_void) -> i64 {
     0
 }
 
-/// What a record says of a file, read into the buffer in three gulps: each
-/// read of the kernel's memory costs more than what it reads.
-struct Subject {
-    dentry: u64,
-    ino: u64,
-    sb: u64,
-    mode: u32,
-}
-
-/// Reads the start of a structure to a place in the buffer.
+/// Reads the start of a structure: each read of the kernel's memory costs more
+/// than what it reads.
 #[inline(always)]
-fn gulp(buffer: *mut u8, at: usize, len: usize, from: u64) {
-    // SAFETY: `at` and `len` are constants inside the buffer; the helper
-    // checks the source.
-    unsafe { bpf_probe_read_kernel(buffer.add(at).cast(), len as u32, from as *const _) };
+fn gulp<const N: usize>(from: u64) -> [u64; N] {
+    probe(from, 0)
 }
 
 /// A field of what [`gulp`] read.
 #[inline(always)]
-fn gulped<T: Copy>(buffer: *mut u8, at: usize, offset: usize) -> T {
+fn gulped<T: Copy, const N: usize>(words: &[u64; N], offset: usize) -> T {
     // SAFETY: user space has checked that the field is inside what was read.
-    unsafe { core::ptr::read_volatile(buffer.add(at + offset).cast::<T>()) }
+    unsafe { core::ptr::read_volatile(words.as_ptr().cast::<u8>().add(offset).cast::<T>()) }
 }
 
+/// Inode number and superblock of an inode.
 #[inline(always)]
-fn subject(buffer: *mut u8, touch: &Pending, root_sb: u64) -> Subject {
-    gulp(buffer, FILE, CHUNKS[0], touch.file);
-    let mut dentry: u64 = gulped(buffer, FILE, offset!(file_dentry));
-    let mode: u32 = gulped(buffer, FILE, offset!(file_mode));
-    if touch.kind == kind::EXEC || touch.kind == kind::MMAP {
-        dentry = in_front(touch.file, dentry, root_sb);
+fn identity(inode: u64) -> (u64, u64) {
+    let from = offset!(inode_sb);
+    let words: [u64; CHUNKS[1] / 8] = gulp(inode + from as u64);
+    (gulped(&words, offset!(inode_ino) - from), words[0])
+}
+
+/// What there is to know of a `struct file`, if it is one of the rootfs.
+#[inline(always)]
+pub fn subject(place: &mut Place, file: u64, kind: u8) -> Option<Subject> {
+    let words: [u64; CHUNKS[0] / 8] = gulp(file);
+    let mut dentry: u64 = gulped(&words, offset!(file_dentry));
+    let (mut ino, mut sb) = identity(gulped(&words, offset!(file_inode)));
+    if sb != place.root_sb && kind == kind::EXEC {
+        dentry = in_front(file, dentry, place.root_sb);
+        (ino, sb) = identity(probe(dentry, offset!(dentry_inode)));
     }
-    gulp(buffer, DENTRY, CHUNKS[1], dentry);
-    gulp(buffer, INODE, CHUNKS[2], gulped(buffer, DENTRY, offset!(dentry_inode)));
-    Subject {
-        dentry,
-        ino: gulped(buffer, INODE, offset!(inode_ino)),
-        sb: gulped(buffer, INODE, offset!(inode_sb)),
-        mode,
+    admit(place, Subject { dentry, ino, sb, mode: gulped(&words, offset!(file_mode)) })
+}
+
+/// The same for a file that the verifier knows as one.
+#[inline(always)]
+pub fn subject_typed(place: &mut Place, file: Typed) -> Option<Subject> {
+    // SAFETY: typed, as the caller says.
+    let subject = unsafe {
+        let inode: Typed = field(file, offset!(file_inode));
+        Subject {
+            dentry: field(file, offset!(file_dentry)),
+            ino: field(inode, offset!(inode_ino)),
+            sb: field(inode, offset!(inode_sb)),
+            mode: field(file, offset!(file_mode)),
+        }
+    };
+    admit(place, subject)
+}
+
+/// Volumes, tmpfs, proc: not files of the image. But a task that has gone
+/// elsewhere with its root still touches the image's files.
+#[inline(always)]
+fn admit(place: &mut Place, subject: Subject) -> Option<Subject> {
+    if subject.sb != place.root_sb {
+        if subject.sb == 0 || subject.sb != group::root_sb(place.cgroup) {
+            return None;
+        }
+        place.root_sb = subject.sb;
+        place.dev = probe(subject.sb, offset!(sb_dev));
     }
+    Some(subject)
 }
 
 /// The dentry a file was opened by. What overlayfs maps is a file of the layer
@@ -291,15 +330,17 @@ pub fn report(slot: u32, place: &Place, touch: &Touch) {
         let pending = &mut *buffer.add(PENDING).cast::<Pending>();
         pending.root_sb = place.root_sb;
         pending.cgroup = place.cgroup;
-        pending.kn = place.kn;
-        pending.file = touch.file;
+        pending.dentry = touch.file.dentry;
+        pending.ino = touch.file.ino;
         pending.base.dentry = touch.base.dentry;
         pending.base.ino = touch.base.ino;
         pending.base.sb = touch.base.sb;
         pending.name_len = touch.name_len as u64;
         pending.dev = place.dev;
         pending.kind = touch.kind;
-        pending.flags = touch.flags;
+        const FMODE_WRITE: u32 = 2;
+        let written = touch.kind == kind::OPEN && touch.file.mode & FMODE_WRITE != 0;
+        pending.flags = touch.flags | if written { flag::WRITE } else { 0 };
     }
     submit(slot);
 }
@@ -315,46 +356,23 @@ pub extern "C" fn submit(slot: u32) -> u64 {
     // SAFETY: as in `report`.
     let touch = unsafe { &*buffer.add(PENDING).cast::<Pending>() };
     let place = touch;
-    let (mut root_sb, mut dev) = (place.root_sb, place.dev);
+    let (root_sb, dev) = (place.root_sb, place.dev);
+    let (ino, dentry) = (touch.ino, touch.dentry);
     let mut flags = touch.flags;
-    let (mut ino, mut dentry) = (0u64, 0u64);
-    if touch.file != 0 {
-        let subject = subject(buffer, touch, root_sb);
-        // Volumes, tmpfs, proc: not files of the image. But a task that has
-        // gone elsewhere with its root still touches the image's files.
-        if subject.sb != root_sb {
-            if subject.sb != group::root_sb(place.cgroup) {
-                return 0;
-            }
-            root_sb = subject.sb;
-            dev = probe(root_sb, offset!(sb_dev));
-        }
-        ino = subject.ino;
-        dentry = subject.dentry;
-        const FMODE_WRITE: u32 = 2;
-        if touch.kind == kind::OPEN && subject.mode & FMODE_WRITE != 0 {
-            flags |= flag::WRITE;
-        }
-    }
     let mut base = touch.base;
     if (base.dentry != 0 || touch.name_len != 0) && base.sb != root_sb {
         base = Base::default();
         flags |= flag::BASE_OUTSIDE;
-        if touch.file == 0 {
+        if dentry == 0 {
             return 0;
         }
     }
     let name_len = touch.name_len as usize & (NAME_MAX - 1);
     let exe = executable(root_sb);
-    let key = Key {
-        cgroup: place.cgroup,
-        ino,
-        base: base.ino,
-        name: hash_name(slot, name_len as u64),
-        exe,
-        dev,
-        what: u32::from(touch.kind) | u32::from(flags) << 8,
-    };
+    let what = u64::from(touch.kind) | u64::from(flags) << 8 | u64::from(dev) << 32;
+    let mut hash = hash(slot, buffer, name_len);
+    hash = mix(mix(mix(mix(hash, ino), base.ino), exe), what);
+    let key = Key { cgroup: place.cgroup, touch: hash ^ hash >> 32 };
     // SAFETY: only asked whether it is there.
     if unsafe { SEEN.get(&key) }.is_some() {
         return 0;
@@ -368,14 +386,14 @@ pub extern "C" fn submit(slot: u32) -> u64 {
         let _ = SEEN.insert(&key, &1, u64::from(BPF_NOEXIST));
         return 0;
     }
-    group::announce(slot, (place.cgroup, place.kn, place.dev), group);
+    group::announce(slot, place.cgroup, place.dev, group);
 
     let root = group::root(group);
     let whole = root == probe::<u64>(root_sb, offset!(sb_root));
     let mut end = (HEADER + name_len) as u64;
     let mut path_len = 0u64;
     if dentry != 0 {
-        let pprev: u64 = gulped(buffer, DENTRY, offset!(dentry_pprev));
+        let pprev: u64 = probe(dentry, offset!(dentry_pprev));
         if pprev == 0 {
             flags |= flag::UNLINKED;
         }

@@ -7,7 +7,7 @@ use aya_ebpf::helpers::generated::{bpf_find_vma, bpf_loop, bpf_task_pt_regs};
 use aya_ebpf::programs::BtfTracePointContext;
 use profiler_ebpf::kind;
 
-use crate::event::{Base, Touch, buffer, hash_name, report};
+use crate::event::{Base, Subject, Touch, buffer, hash_name, report, subject};
 use crate::group;
 use crate::kernel::{Place, Typed, current, field, place};
 use crate::maps::{SCRATCH, slot};
@@ -20,7 +20,7 @@ const SLOT: u32 = slot::TRACEPOINT;
 #[inline(always)]
 pub fn on_exec(ctx: &BtfTracePointContext) {
     let task = current();
-    let Some(place) = place(task) else { return };
+    let Some(mut place) = place(task) else { return };
     let bprm: Typed = ctx.arg(2);
     // SAFETY: the tracepoint's third argument is typed.
     let (file, filename, interp): (Typed, u64, u64) = unsafe {
@@ -38,14 +38,13 @@ pub fn on_exec(ctx: &BtfTracePointContext) {
     if sb == place.root_sb {
         group::settle(&place);
     }
-    let file = file as u64;
+    let file = subject(&mut place, file as u64, kind::EXEC).unwrap_or_default();
     let script = named(&place, file, filename);
     if interp != filename {
         named(&place, file, interp);
         scripts(&place, script);
     }
-    let file = mapped_at_start(task);
-    if file != 0 {
+    if let Some(file) = subject(&mut place, mapped_at_start(task), kind::EXEC) {
         let base = Base::default();
         report(SLOT, &place, &Touch { kind: kind::EXEC, flags: 0, file, base, name_len: 0 });
     }
@@ -53,7 +52,7 @@ pub fn on_exec(ctx: &BtfTracePointContext) {
 
 /// Reports `file`, executed under a name. Returns the name's hash.
 #[inline(always)]
-fn named(place: &Place, file: u64, name: u64) -> u64 {
+fn named(place: &Place, file: Subject, name: u64) -> u64 {
     let Some(buffer) = buffer(SLOT) else { return 0 };
     let name_len = name::from_kernel(buffer, name).unwrap_or(0);
     let mut base = Base::default();
@@ -118,7 +117,11 @@ unsafe extern "C" fn script(_: u64, _: *mut c_void) -> i64 {
     }
     if name::is_absolute(buffer) {
         let base = name::base(&place, true, AT_FDCWD);
-        report(SLOT, &place, &Touch { kind: kind::EXEC, flags: 0, file: 0, base, name_len });
+        report(
+            SLOT,
+            &place,
+            &Touch { kind: kind::EXEC, flags: 0, file: Subject::default(), base, name_len },
+        );
     }
     0
 }

@@ -117,11 +117,11 @@ pub fn lose(cgroup: u64, index: u32) {
 
 /// Tells the names of a control group, once, ahead of its first record.
 #[inline(always)]
-pub fn announce(slot: u32, (cgroup, kn, dev): (u64, u64, u32), group: *mut Group) {
+pub fn announce(slot: u32, cgroup: u64, dev: u32, group: *mut Group) {
     if get(group).announced != 0 {
         return;
     }
-    if tell(slot, kn, cgroup, dev) != 0 {
+    if tell(slot, cgroup, dev) != 0 {
         get(group).announced = 1;
     } else {
         lose(cgroup, counter::RING_FULL);
@@ -131,8 +131,14 @@ pub fn announce(slot: u32, (cgroup, kn, dev): (u64, u64, u32), group: *mut Group
 /// Builds and sends the record; not inlined, for the stack's sake. Returns 1
 /// when it was delivered.
 #[inline(never)]
-fn tell(slot: u32, kn: u64, cgroup: u64, dev: u32) -> u64 {
+fn tell(slot: u32, cgroup: u64, dev: u32) -> u64 {
     let Some(buffer) = buffer(slot) else { return 0 };
+    // SAFETY: typed from the task on.
+    let kn: u64 = unsafe {
+        let cset: Typed = field(current(), offset!(task_cgroups));
+        let group: Typed = field(cset, offset!(cset_dfl_cgrp));
+        field(group, offset!(cgroup_kn))
+    };
     let start = Loop { at: kn, end: HEADER as u64, value: 0 };
     let (end, _) = run(state(buffer), slot, DEPTH, append, start);
     let end = end & (CGROUP_SCRATCH as u64 - 1);

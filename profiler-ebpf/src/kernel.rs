@@ -2,7 +2,9 @@
 
 use core::mem::MaybeUninit;
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_kernel};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_current_task_btf, bpf_probe_read_kernel,
+};
 
 /// An offset from the frozen globals, as a constant the verifier can follow.
 #[macro_export]
@@ -78,8 +80,6 @@ pub struct Place {
     pub dev: u32,
     /// Control group identity.
     pub cgroup: u64,
-    /// Its `struct kernfs_node`.
-    pub kn: u64,
 }
 
 /// The running task's place, or none where it is the host's.
@@ -108,10 +108,7 @@ pub fn place(task: Typed) -> Option<Place> {
                 return None;
             }
         }
-        let cset: Typed = field(task, offset!(task_cgroups));
-        let cgroup: Typed = field(cset, offset!(cset_dfl_cgrp));
-        let kn: Typed = field(cgroup, offset!(cgroup_kn));
-        let id: u64 = field(kn, offset!(kn_id));
-        Some(Place { task, root_sb: sb as u64, dev, cgroup: id, kn: kn as u64 })
+        let cgroup = bpf_get_current_cgroup_id();
+        Some(Place { root_sb: sb as u64, dev, cgroup, task })
     }
 }

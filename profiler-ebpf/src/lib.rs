@@ -195,8 +195,6 @@ pub struct Offsets {
     pub cset_dfl_cgrp: u32,
     /// `cgroup.kn`.
     pub cgroup_kn: u32,
-    /// `kernfs_node.id`.
-    pub kn_id: u32,
     /// `kernfs_node.name`.
     pub kn_name: u32,
     /// `kernfs_node.parent`, `__parent` since 6.15.
@@ -225,9 +223,9 @@ pub struct Offsets {
     pub cqe_res: u32,
 }
 
-/// Bytes read of a `struct file`, a `struct dentry` and a `struct inode` at
-/// once; user space checks that the fields lie within.
-pub const CHUNKS: [usize; 3] = [96, 64, 80];
+/// Bytes read at once of a `struct file`, and of a `struct inode` from `i_sb`
+/// on; user space checks that the fields lie within.
+pub const CHUNKS: [usize; 2] = [96, 32];
 
 /// What does not change while the programs run.
 #[repr(C)]
@@ -293,20 +291,13 @@ const _: () = assert!(HEADER == 64);
 pub struct Key {
     /// Control group of the task.
     pub cgroup: u64,
-    /// Inode of the file, 0 where only a name is known.
-    pub ino: u64,
-    /// Inode of the directory the name starts from.
-    pub base: u64,
-    /// Hash of the name.
-    pub name: u64,
-    /// Inode of the task's executable.
-    pub exe: u64,
-    /// Device of the rootfs.
-    pub dev: u32,
-    /// Kind, and the flags that make a difference, 8 bits each.
-    pub what: u32,
+    /// Hash of what makes a touch: inode, starting directory, name,
+    /// executable, device, kind, and the flags that make a difference. Two
+    /// that fall together would lose one; for a half million names the odds
+    /// are one in a hundred million, and a container that looks for such
+    /// pairs hides nothing but its own files.
+    pub touch: u64,
 }
-const _: () = assert!(size_of::<Key>() == 48);
 
 /// What is kept of a control group.
 #[repr(C)]

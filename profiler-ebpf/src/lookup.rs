@@ -6,7 +6,7 @@ use aya_ebpf::helpers::generated::bpf_task_pt_regs;
 use aya_ebpf::programs::{FEntryContext, FExitContext};
 use profiler_ebpf::{SYSCALLS, flag, kind};
 
-use crate::event::{Base, Touch, buffer, report};
+use crate::event::{Base, Subject, Touch, buffer, report, subject, subject_typed};
 use crate::kernel::{Typed, constant, current, field, place};
 use crate::maps::{SYSCALL_MASK, SYSCALL_TABLE, slot};
 use crate::name::{self, file_of};
@@ -43,14 +43,17 @@ pub fn on_open(ctx: &FExitContext) {
             field(op, offset!(op_lookup_flags)),
         )
     };
-    let Some(place) = place(current()) else { return };
+    let Some(mut place) = place(current()) else { return };
     let outcome = sort(returned as i64, true);
     let exec = open_flag & FMODE_EXEC != 0;
     let (mut what, mut flags) = (if exec { kind::EXEC } else { kind::OPEN }, 0);
-    let mut file = 0;
+    let mut file = Subject::default();
     match outcome {
         // Which program an exec ends with, its own hook knows.
-        Outcome::Done if !exec => file = returned,
+        Outcome::Done if !exec => match subject_typed(&mut place, ctx.arg(3)) {
+            Some(subject) => file = subject,
+            None => return,
+        },
         Outcome::Done => {}
         Outcome::Missing => flags |= flag::MISSING,
         Outcome::Refused if !exec => what = kind::STAT,
@@ -63,7 +66,7 @@ pub fn on_open(ctx: &FExitContext) {
     if name_len != 0 {
         let absolute = name::is_absolute(buffer) && lookup & LOOKUP_IN_ROOT == 0;
         base = name::base(&place, absolute, dirfd);
-    } else if file == 0 {
+    } else if file.dentry == 0 {
         return;
     }
     report(slot::OPEN, &place, &Touch { kind: what, flags, file, base, name_len });
@@ -73,11 +76,11 @@ pub fn on_open(ctx: &FExitContext) {
 /// struct open_flags *)`: opens by handle.
 #[inline(always)]
 pub fn on_open_root(ctx: &FExitContext) {
-    let file = returned(ctx);
-    if sort(file as i64, true) != Outcome::Done {
+    if sort(returned(ctx) as i64, true) != Outcome::Done {
         return;
     }
-    let Some(place) = place(current()) else { return };
+    let Some(mut place) = place(current()) else { return };
+    let Some(file) = subject_typed(&mut place, ctx.arg(3)) else { return };
     let base = Base::default();
     report(slot::HANDLE, &place, &Touch { kind: kind::OPEN, flags: 0, file, base, name_len: 0 });
 }
@@ -113,7 +116,11 @@ pub fn on_lookup(ctx: &FExitContext) {
     let name = unsafe { field(filename, offset!(filename_name)) };
     let Some(name_len @ 1..) = name::from_kernel(buffer, name) else { return };
     let base = name::base(&place, name::is_absolute(buffer), dirfd);
-    report(slot::LOOKUP, &place, &Touch { kind: what, flags, file: 0, base, name_len });
+    report(
+        slot::LOOKUP,
+        &place,
+        &Touch { kind: what, flags, file: Subject::default(), base, name_len },
+    );
 }
 
 /// What the task's system call does with its name, as a kind; 0 for one that
@@ -153,7 +160,11 @@ pub fn on_name(ctx: &FEntryContext, slot: u32, first: usize) {
     let name = unsafe { field(filename, offset!(filename_name)) };
     let Some(name_len @ 1..) = name::from_kernel(buffer, name) else { return };
     let base = name::base(&place, name::is_absolute(buffer), dirfd);
-    report(slot, &place, &Touch { kind: kind::MODIFY, flags: 0, file: 0, base, name_len });
+    report(
+        slot,
+        &place,
+        &Touch { kind: kind::MODIFY, flags: 0, file: Subject::default(), base, name_len },
+    );
 }
 
 /// `unsigned long ksys_mmap_pgoff(addr, len, prot, flags, fd, pgoff)`.
@@ -164,9 +175,9 @@ pub fn on_map(ctx: &FExitContext) {
     if flags & MAP_ANONYMOUS != 0 || sort(returned as i64, false) != Outcome::Done {
         return;
     }
-    let Some(place) = place(current()) else { return };
+    let Some(mut place) = place(current()) else { return };
     let file = file_of(&place, fd as i32);
-    if file != 0 {
+    if let Some(file) = subject(&mut place, file, kind::MMAP) {
         let base = Base::default();
         let touch = Touch { kind: kind::MMAP, flags: 0, file, base, name_len: 0 };
         report(slot::MAP, &place, &touch);
@@ -176,12 +187,12 @@ pub fn on_map(ctx: &FExitContext) {
 /// `int iterate_dir(struct file *, struct dir_context *)`.
 #[inline(always)]
 pub fn on_list(ctx: &FExitContext) {
-    let file: u64 = ctx.arg(0);
     let result = returned(ctx) as i32;
     if sort(i64::from(result), false) != Outcome::Done {
         return;
     }
-    let Some(place) = place(current()) else { return };
+    let Some(mut place) = place(current()) else { return };
+    let Some(file) = subject_typed(&mut place, ctx.arg(0)) else { return };
     let base = Base::default();
     report(slot::LIST, &place, &Touch { kind: kind::LIST, flags: 0, file, base, name_len: 0 });
 }

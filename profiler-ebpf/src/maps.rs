@@ -114,7 +114,6 @@ pub static OFFSETS: Offsets = Offsets {
     dentry_pprev: 0,
     cset_dfl_cgrp: 0,
     cgroup_kn: 0,
-    kn_id: 0,
     kn_name: 0,
     kn_parent: 0,
     bprm_file: 0,

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::programs::BtfTracePointContext;
 use profiler_ebpf::{SYSCALLS, Spec, counter, flag, kind};
 
-use crate::event::{Base, Touch, buffer, report};
+use crate::event::{Base, Subject, Touch, buffer, report, subject};
 use crate::group;
 use crate::kernel::{Place, Typed, constant, current, field, place};
 use crate::maps::{NAME_MAX, SYSCALL_MASK, SYSCALL_TABLE, slot};
@@ -44,53 +44,54 @@ pub fn on_exit(ctx: &BtfTracePointContext) {
     if first == 0 {
         return;
     }
-    let result: i64 = ctx.arg(1);
-    // SAFETY: the registers are typed.
-    let args: [u64; 5] = unsafe {
-        if narrow {
-            // The upper halves may hold anything.
-            [
-                u64::from(field::<u32>(regs, offset!(regs_arg32[0]))),
-                u64::from(field::<u32>(regs, offset!(regs_arg32[1]))),
-                u64::from(field::<u32>(regs, offset!(regs_arg32[2]))),
-                u64::from(field::<u32>(regs, offset!(regs_arg32[3]))),
-                u64::from(field::<u32>(regs, offset!(regs_arg32[4]))),
-            ]
-        } else {
-            [
-                field(regs, offset!(regs_arg[0])),
-                field(regs, offset!(regs_arg[1])),
-                field(regs, offset!(regs_arg[2])),
-                field(regs, offset!(regs_arg[3])),
-                field(regs, offset!(regs_arg[4])),
-            ]
-        }
-    };
-    if first & Spec::MAP != 0 && (args[3] & MAP_ANONYMOUS != 0 || (args[4] as i32) < 0) {
+    let args = Arguments { regs, narrow };
+    if first & Spec::MAP != 0 && (args.get(3) & MAP_ANONYMOUS != 0 || (args.get(4) as i32) < 0) {
         return;
     }
-    let Some(place) = place(task) else { return };
-    handle(ctx, &place, first, &args, result);
+    let result: i64 = ctx.arg(1);
+    let Some(mut place) = place(task) else { return };
+    handle(ctx, &mut place, first, &args, result);
     if second != 0 {
-        handle(ctx, &place, second, &args, result);
+        handle(ctx, &mut place, second, &args, result);
     }
 }
 
-/// One of the arguments; an index from the table.
-#[inline(always)]
-fn pick(args: &[u64; 5], index: u32) -> u64 {
-    // A variable index into the stack would be refused.
-    match index & 7 {
-        0 => args[0],
-        1 => args[1],
-        2 => args[2],
-        3 => args[3],
-        _ => args[4],
+/// The arguments of a system call, still in its registers.
+struct Arguments {
+    regs: Typed,
+    /// A 32-bit program's: in other registers, whose upper halves may hold
+    /// anything.
+    narrow: bool,
+}
+
+impl Arguments {
+    /// One of the first five.
+    #[inline(always)]
+    fn get(&self, index: u32) -> u64 {
+        macro_rules! register {
+            ($index:literal) => {
+                // SAFETY: the registers are typed.
+                unsafe {
+                    if self.narrow {
+                        u64::from(field::<u32>(self.regs, offset!(regs_arg32[$index])))
+                    } else {
+                        field(self.regs, offset!(regs_arg[$index]))
+                    }
+                }
+            };
+        }
+        match index & 7 {
+            0 => register!(0),
+            1 => register!(1),
+            2 => register!(2),
+            3 => register!(3),
+            _ => register!(4),
+        }
     }
 }
 
 #[inline(always)]
-fn handle(ctx: &BtfTracePointContext, place: &Place, spec: u32, args: &[u64; 5], result: i64) {
+fn handle(ctx: &BtfTracePointContext, place: &mut Place, spec: u32, args: &Arguments, result: i64) {
     let mut what = (spec & 15) as u8;
     let outcome = sort(result, spec & Spec::RESULT_FD != 0);
     if outcome == Outcome::Unknown || outcome == Outcome::Done && spec & Spec::FAILURES != 0 {
@@ -100,19 +101,20 @@ fn handle(ctx: &BtfTracePointContext, place: &Place, spec: u32, args: &[u64; 5],
     if outcome == Outcome::Missing && what != kind::MODIFY {
         flags |= flag::MISSING;
     }
-    let mut file = 0;
+    let mut file = Subject::default();
     if outcome == Outcome::Done {
         if spec & (Spec::RESULT_FD | Spec::ARG_FD | Spec::MAP) != 0 {
             let fd = if spec & Spec::RESULT_FD != 0 {
                 result as i32
             } else if spec & Spec::ARG_FD != 0 {
-                args[0] as i32
+                args.get(0) as i32
             } else {
-                args[4] as i32
+                args.get(4) as i32
             };
-            file = file_of(place, fd);
-            if file == 0 {
-                return;
+            // Before the name is read: /proc and volumes must stay cheap.
+            match subject(place, file_of(place, fd), what) {
+                Some(subject) => file = subject,
+                None => return,
             }
         }
     } else if outcome == Outcome::Refused && spec & Spec::RESULT_FD != 0 {
@@ -126,7 +128,7 @@ fn handle(ctx: &BtfTracePointContext, place: &Place, spec: u32, args: &[u64; 5],
         if outcome == Outcome::Done && spec & (Spec::MOVES_PWD | Spec::MOVES_ROOT) != 0 {
             return moved(place, spec);
         }
-        let mut string = pick(args, path);
+        let mut string = args.get(path);
         if spec & Spec::SOCKADDR != 0 {
             const AF_UNIX: u16 = 1;
             if from_user::<u16>(string) != AF_UNIX {
@@ -137,7 +139,7 @@ fn handle(ctx: &BtfTracePointContext, place: &Place, spec: u32, args: &[u64; 5],
         match name::from_user(buffer, string) {
             // A socket's name ends with its address, NUL or not.
             Some(len) if spec & Spec::SOCKADDR != 0 => {
-                let rest = args[2].saturating_sub(2) as usize & (NAME_MAX - 1);
+                let rest = args.get(2).saturating_sub(2) as usize & (NAME_MAX - 1);
                 name_len = if rest < len { rest } else { len };
             }
             Some(len) => name_len = len,
@@ -149,25 +151,27 @@ fn handle(ctx: &BtfTracePointContext, place: &Place, spec: u32, args: &[u64; 5],
         // seen when it was opened.
         if name_len != 0 {
             let mut absolute = name::is_absolute(buffer);
-            if spec & Spec::OPEN_HOW != 0 && from_user::<u64>(args[2] + 16) & RESOLVE_IN_ROOT != 0 {
+            if spec & Spec::OPEN_HOW != 0
+                && from_user::<u64>(args.get(2) + 16) & RESOLVE_IN_ROOT != 0
+            {
                 absolute = false;
             }
             let dirfd = spec >> 7 & 7;
-            let fd = if dirfd == Spec::NONE { AT_FDCWD } else { pick(args, dirfd) as i32 };
+            let fd = if dirfd == Spec::NONE { AT_FDCWD } else { args.get(dirfd) as i32 };
             base = name::base(place, absolute, fd);
-        } else if file == 0 {
+        } else if file.dentry == 0 {
             return;
         }
         let flags_arg = spec >> 10 & 7;
         if flags_arg != Spec::NONE {
-            let asked = pick(args, flags_arg);
+            let asked = args.get(flags_arg);
             if what == kind::STAT && asked & AT_SYMLINK_NOFOLLOW != 0 {
                 what = kind::LSTAT;
             } else if spec & Spec::MAY_FOLLOW != 0 && asked & AT_SYMLINK_FOLLOW != 0 {
                 what = kind::STAT;
             }
         }
-    } else if file == 0 {
+    } else if file.dentry == 0 {
         return;
     }
     report(slot::TRACEPOINT, place, &Touch { kind: what, flags, file, base, name_len });
@@ -178,7 +182,7 @@ fn handle(ctx: &BtfTracePointContext, place: &Place, spec: u32, args: &[u64; 5],
 #[inline(always)]
 fn moved(place: &Place, spec: u32) {
     let base = name::base(place, spec & Spec::MOVES_ROOT != 0, AT_FDCWD);
-    let touch = Touch { kind: kind::STAT, flags: 0, file: 0, base, name_len: 0 };
+    let touch = Touch { kind: kind::STAT, flags: 0, file: Subject::default(), base, name_len: 0 };
     report(slot::TRACEPOINT, place, &touch);
 }
 

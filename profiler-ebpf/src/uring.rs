@@ -4,7 +4,7 @@
 use aya_ebpf::programs::BtfTracePointContext;
 use profiler_ebpf::{URING_OPS, URING_RESULT_FD, kind};
 
-use crate::event::{Base, Touch, buffer, report};
+use crate::event::{Base, Subject, Touch, buffer, report, subject};
 use crate::kernel::{Place, current, place, probe};
 use crate::maps::{URING_TABLE, slot};
 use crate::name::{self, AT_FDCWD, file_of};
@@ -48,7 +48,7 @@ fn named(place: &Place, request: u64, spec: u32) {
     let dirfd: i32 = if at == 0 { AT_FDCWD } else { probe(request, at as usize) };
     let base = name::base(place, name::is_absolute(buffer), dirfd);
     let kind = (spec & 15) as u8;
-    report(SLOT, place, &Touch { kind, flags: 0, file: 0, base, name_len });
+    report(SLOT, place, &Touch { kind, flags: 0, file: Subject::default(), base, name_len });
 }
 
 /// `io_uring_complete`: ring, request, and the result or the completion entry.
@@ -67,9 +67,9 @@ pub fn on_complete(ctx: &BtfTracePointContext) {
     if result < 0 {
         return;
     }
-    let Some(place) = place(current()) else { return };
+    let Some(mut place) = place(current()) else { return };
     let file = file_of(&place, result);
-    if file != 0 {
+    if let Some(file) = subject(&mut place, file, kind::OPEN) {
         let base = Base::default();
         report(SLOT, &place, &Touch { kind: kind::OPEN, flags: 0, file, base, name_len: 0 });
     }

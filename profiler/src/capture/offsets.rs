@@ -23,14 +23,15 @@ const POINTER: &[&str] = &["ip"];
 pub fn from_btf(btf: &Btf) -> Result<Offsets, BtfError> {
     let of = |name: &str, path: &[&str]| btf.offset(name, path);
     // The kernel side reads these structures in one go, so far.
-    let within = |name: &str, path: &[&str], chunk: usize| {
+    let within = |name: &str, path: &[&str], from: u32, chunk: usize| {
         let offset = of(name, path)?;
-        if offset as usize + 16 > CHUNKS[chunk] {
+        if offset < from || (offset - from) as usize + 8 > CHUNKS[chunk] {
             return Err(BtfError::TooFar(format!("{name}.{}", path.join("."))));
         }
         Ok(offset)
     };
-    let (file, dentry, inode) = (0, 1, 2);
+    let (file, inode) = (0, 1);
+    let inode_sb = of("inode", &["i_sb"])?;
     let arguments = |names: [&[&str]; 5]| {
         let mut offsets = [0; 5];
         for (offset, path) in offsets.iter_mut().zip(names) {
@@ -61,21 +62,20 @@ pub fn from_btf(btf: &Btf) -> Result<Offsets, BtfError> {
         fs_pwd_dentry: of("fs_struct", &["pwd", "dentry"])?,
         vfsmount_sb: of("vfsmount", &["mnt_sb"])?,
         vfsmount_root: of("vfsmount", &["mnt_root"])?,
-        file_inode: within("file", &["f_inode"], file)?,
-        file_dentry: within("file", &["f_path", "dentry"], file)?,
-        file_mode: within("file", &["f_mode"], file)?,
-        inode_sb: within("inode", &["i_sb"], inode)?,
-        inode_ino: within("inode", &["i_ino"], inode)?,
+        file_inode: within("file", &["f_inode"], 0, file)?,
+        file_dentry: within("file", &["f_path", "dentry"], 0, file)?,
+        file_mode: within("file", &["f_mode"], 0, file)?,
+        inode_sb,
+        inode_ino: within("inode", &["i_ino"], inode_sb, inode)?,
         sb_dev: of("super_block", &["s_dev"])?,
         sb_root: of("super_block", &["s_root"])?,
-        dentry_parent: within("dentry", &["d_parent"], dentry)?,
-        dentry_name: within("dentry", &["d_name"], dentry)?,
-        dentry_inode: within("dentry", &["d_inode"], dentry)?,
+        dentry_parent: of("dentry", &["d_parent"])?,
+        dentry_name: of("dentry", &["d_name"])?,
+        dentry_inode: of("dentry", &["d_inode"])?,
         dentry_sb: of("dentry", &["d_sb"])?,
-        dentry_pprev: within("dentry", &["d_hash", "pprev"], dentry)?,
+        dentry_pprev: of("dentry", &["d_hash", "pprev"])?,
         cset_dfl_cgrp: of("css_set", &["dfl_cgrp"])?,
         cgroup_kn: of("cgroup", &["kn"])?,
-        kn_id: of("kernfs_node", &["id"])?,
         kn_name: of("kernfs_node", &["name"])?,
         kn_parent: of("kernfs_node", &["__parent"]).or_else(|_| of("kernfs_node", &["parent"]))?,
         bprm_file: of("linux_binprm", &["file"])?,
