@@ -263,14 +263,26 @@ fn identity(inode: u64) -> (u64, u64) {
 /// What there is to know of a `struct file`, if it is one of the rootfs.
 #[inline(always)]
 pub fn subject(place: &mut Place, file: u64, kind: u8) -> Option<Subject> {
+    let mut subject = Subject::default();
+    inspect(file, place.root_sb, kind, &mut subject);
+    admit(place, subject)
+}
+
+/// Reads what there is to know of a `struct file`; not inlined, for the
+/// stack's sake.
+#[inline(never)]
+fn inspect(file: u64, root_sb: u64, kind: u8, subject: &mut Subject) {
     let words: [u64; CHUNKS[0] / 8] = gulp(file);
     let mut dentry: u64 = gulped(&words, offset!(file_dentry));
     let (mut ino, mut sb) = identity(gulped(&words, offset!(file_inode)));
-    if sb != place.root_sb && kind == kind::EXEC {
-        dentry = in_front(file, dentry, place.root_sb);
+    if sb != root_sb && kind == kind::EXEC {
+        dentry = in_front(file, dentry, root_sb);
         (ino, sb) = identity(probe(dentry, offset!(dentry_inode)));
     }
-    admit(place, Subject { dentry, ino, sb, mode: gulped(&words, offset!(file_mode)) })
+    subject.dentry = dentry;
+    subject.ino = ino;
+    subject.sb = sb;
+    subject.mode = gulped(&words, offset!(file_mode));
 }
 
 /// The same for a file that the verifier knows as one.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::capture::{CaptureError, Options, Probe};
+use crate::capture::{CaptureError, Options, Probe, Tier};
 use crate::container::containerd::{self, Containerd};
 use crate::container::cri::Cri;
 use crate::container::docker::Docker;
@@ -51,7 +51,9 @@ impl Check {
 
 /// Runs every check. Attaches the programs for a moment.
 pub async fn check() -> Vec<Check> {
-    let mut checks = vec![kernel(), btf(), capabilities(), lockdown(), tier(), cgroups()];
+    let mut checks = vec![kernel(), btf(), capabilities(), lockdown()];
+    checks.extend(tiers());
+    checks.push(cgroups());
     checks.extend(engines().await);
     checks
 }
@@ -135,25 +137,38 @@ fn lockdown() -> Check {
 }
 
 /// Attaches for a moment: the kernel's own answer, not a version table.
-fn tier() -> Check {
-    match Probe::attach(Options::default()) {
-        Ok(probe) => Check::ok(
-            "hook tier",
-            format!("{}: attached; the only tier of this version", probe.tier()),
-        ),
-        Err(error @ CaptureError::Permission) => Check::new(
-            "hook tier",
-            Status::Fail,
-            error.to_string(),
-            "run as root; in a container, privileged or with CAP_BPF and CAP_PERFMON",
-        ),
-        Err(error) => Check::new(
-            "hook tier",
-            Status::Fail,
-            error.to_string(),
-            "see the lines above for what the kernel lacks",
-        ),
+fn tiers() -> Vec<Check> {
+    const NAME: &str = "hook tier";
+    let attach = |tier| Probe::attach(Options { tier: Some(tier), ..Options::default() });
+    let mut refused = Vec::new();
+    for tier in Tier::ALL {
+        match attach(tier).map(drop) {
+            Ok(()) => {
+                let others: String =
+                    refused.iter().map(|cause: &String| format!("; not {cause}")).collect();
+                let mut checks = vec![Check::ok(NAME, format!("{tier}: attached{others}"))];
+                let spots = tier.blind_spots().iter();
+                checks.extend(spots.map(|spot| Check::ok("blind spot", *spot)));
+                return checks;
+            }
+            Err(CaptureError::Tier { tier, cause }) => {
+                // The verifier's log is for those who ask for this tier.
+                let cause = cause.lines().next().unwrap_or_default();
+                let cause: String = cause.chars().take(160).collect();
+                refused.push(format!("{tier}: {cause}"));
+            }
+            Err(error @ CaptureError::Permission) => {
+                let next =
+                    "run as root; in a container, privileged or with CAP_BPF and CAP_PERFMON";
+                return vec![Check::new(NAME, Status::Fail, error.to_string(), next)];
+            }
+            Err(error) => {
+                let next = "see the lines above for what the kernel lacks";
+                return vec![Check::new(NAME, Status::Fail, error.to_string(), next)];
+            }
+        }
     }
+    vec![Check::new(NAME, Status::Fail, refused.join("; "), "see the lines above")]
 }
 
 fn cgroups() -> Check {

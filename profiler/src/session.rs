@@ -133,7 +133,9 @@ impl Session {
             lost -= of_group;
             self.collector.add_lost(cgroup, of_group);
         }
-        run.tier = self.probe.tier().to_string();
+        let tier = self.probe.tier();
+        run.tier = tier.to_string();
+        run.blind_spots = tier.blind_spots().iter().map(|&spot| spot.to_owned()).collect();
         self.probe.detach();
         let mut new = Vec::new();
         let collector = &mut self.collector;

@@ -1,12 +1,11 @@
-//! Every check there is: formatting, clippy, unit tests, and the integration
-//! tests against real engines. All user-space code is built once, in the dev
-//! profile.
+//! Every check there is: formatting, clippy, unit tests, the integration tests
+//! against real engines, and the cases on other kernels.
 
 use anyhow::Result;
 
 use crate::engine::Engine;
 use crate::shell::{self, cargo, is_root, say, target};
-use crate::{base, setup};
+use crate::{base, setup, vm};
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +25,7 @@ pub fn run(args: &Args) -> Result<()> {
         shell::run(cargo().args(["test", "--workspace", "--exclude", TESTS]).args(EBPF))?;
     }
     shell::run(cargo().args(["build", "--package", "profiler"]))?;
+    let cases = vm::build_programs()?;
     let _engine = Engine::start()?;
     base::ensure()?;
     let mut tests = cargo();
@@ -35,12 +35,16 @@ pub fn run(args: &Args) -> Result<()> {
         .arg("--test-threads=1")
         .args(&args.filter)
         .env("PROFILER_BIN", target().join("debug/profiler"))
+        .env("PROFILER_CASES_BIN", cases)
         .env("PROFILER_TEST_BASE", base::NAME);
     if !is_root() {
         // Profiling needs root: cargo starts the test programs through this.
         tests.env(format!("CARGO_TARGET_{}_RUNNER", host()), shell::sudo().join(" "));
     }
     shell::run(&mut tests)?;
+    if args.filter.is_none() {
+        vm::run_steps(&vm::Args::default())?;
+    }
     say("test: every check passed");
     Ok(())
 }

@@ -392,7 +392,8 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> CaptureError {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>()
-            && io.kind() == io::ErrorKind::PermissionDenied
+            // EACCES is the verifier's.
+            && io.raw_os_error() == Some(libc::EPERM)
         {
             return CaptureError::Permission;
         }
@@ -401,13 +402,23 @@ fn refused(error: &(dyn std::error::Error + 'static)) -> CaptureError {
     CaptureError::Refused(chain(error))
 }
 
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes in one line. Of the verifier's log, which can have
+/// a hundred thousand lines, the last that say something.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(ProgramError::LoadError { io_error, verifier_log }) = error.downcast_ref() {
+        log::debug!("verifier: {verifier_log}");
+        let log = verifier_log.to_string();
+        let mut said: Vec<&str> =
+            log.lines().rev().filter(|line| !line.trim().is_empty()).take(8).collect();
+        said.reverse();
+        return match said.as_slice() {
+            [] => io_error.to_string(),
+            said => format!("{io_error} ({})", said.join(" ")),
+        };
+    }
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+    if let Some(cause) = error.source() {
+        text = format!("{text}: {}", chain(cause));
     }
     text
 }

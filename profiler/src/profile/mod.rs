@@ -80,6 +80,10 @@ pub struct Run {
     pub kernel: String,
     /// Hook tier: `tracepoint` or `fexit`.
     pub tier: String,
+    /// What this tier cannot see, in words; a lookup of such a kind may be
+    /// missing although nothing is counted as lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blind_spots: Vec<String>,
     /// True when the run was interrupted before its end.
     #[serde(default)]
     pub interrupted: bool,

@@ -13,11 +13,11 @@ use crate::shell::{self, cargo, command, find, output, target, workspace};
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds what the guest runs.
+/// Builds what the guest runs; returns where the case programs are.
 ///
 /// # Errors
 /// When a build fails.
-pub fn build() -> Result<()> {
+pub fn build() -> Result<PathBuf> {
     // Static, because the guest has no libraries but runc's. A target named
     // keeps the flags away from build scripts and proc macros, and the
     // results apart from the machine's own.
@@ -32,7 +32,13 @@ pub fn build() -> Result<()> {
             .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
             .env("CARGO_PROFILE_DEV_STRIP", "true"),
-    )
+    )?;
+    Ok(built("cases"))
+}
+
+/// A program that [`build`] built.
+fn built(name: &str) -> PathBuf {
+    target().join(TRIPLE).join("debug").join(name)
 }
 
 /// Packs the tree with every kernel's modules into `directory` and returns
@@ -48,8 +54,7 @@ pub fn pack(directory: &Path, kernels: &[Unpacked]) -> Result<PathBuf> {
         create(&tree.join(place))?;
     }
     for name in ["profiler", "cases"] {
-        let built = target().join(TRIPLE).join("debug").join(name);
-        copy(&built, &tree.join("usr/bin").join(name))?;
+        copy(&built(name), &tree.join("usr/bin").join(name))?;
     }
     let busybox = program("busybox")?;
     ensure!(

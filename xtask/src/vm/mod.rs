@@ -17,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+pub use initramfs::build as build_programs;
 use kernels::{KERNELS, Kernel, Unpacked};
 use qemu::Machine;
 use report::Report;
