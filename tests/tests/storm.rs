@@ -5,7 +5,8 @@ use std::fs;
 
 use integration_tests::engine::Image;
 use integration_tests::images;
-use integration_tests::program::profile_of;
+use integration_tests::profile::Profile;
+use integration_tests::program::{Outcome, profile_file, profile_of, profiler};
 
 const FILES: usize = 1000;
 const TIMES: &str = "1000000";
@@ -30,9 +31,38 @@ fn two_million_opens_lose_nothing_and_give_exactly_the_distinct_files() {
     let storm =
         ["docker", "run", "--rm", &image.name, "/toolbox", "storm", "/files", &files, TIMES];
     let profile = profile_of(directory.path(), &image, &storm);
-    let opened: BTreeSet<String> =
-        profile.paths().into_iter().filter(|path| path.starts_with("/files/")).collect();
-    let expected: BTreeSet<String> = (0..FILES).map(|n| format!("/files/{n}")).collect();
-    assert_eq!(opened, expected);
+    assert_eq!(opened(&profile), expected());
     assert_eq!(profile.lost(), []);
+}
+
+/// What the profile has of the files.
+fn opened(profile: &Profile) -> BTreeSet<String> {
+    profile.paths().into_iter().filter(|path| path.starts_with("/files/")).collect()
+}
+
+fn expected() -> BTreeSet<String> {
+    (0..FILES).map(|number| format!("/files/{number}")).collect()
+}
+
+#[test]
+fn a_ring_of_one_page_counts_what_it_loses_and_learns_it_by_the_next_touch() {
+    let image = image();
+    let directory = tempfile::tempdir().unwrap();
+    let file = profile_file(directory.path());
+    let mut command = profiler(["run", "--ring-size", "4", "--format", "json", "-o"]);
+    command.arg(&file).args(["--image", &image.name, "--", "docker", "run", "--rm", &image.name]);
+    command.args(["/toolbox", "storm", "/files", &FILES.to_string(), TIMES]);
+    let outcome = Outcome::of(&mut command).succeeded();
+
+    let profile = Profile::read(&file);
+    let lost = profile.lost();
+    assert!(matches!(lost.as_slice(), [(cause, 1..)] if cause == "ring_full"), "{lost:?}");
+    assert_eq!(opened(&profile), expected());
+    // The summary says the same, and so does the refusal.
+    let summary: serde_json::Value = serde_json::from_str(outcome.stderr.trim()).unwrap();
+    assert_eq!(summary["lost"]["ring_full"], lost[0].1);
+    assert_eq!(summary["files"], profile.paths().len());
+    let output = format!("docker-daemon:{}", integration_tests::engine::unique("lossy"));
+    Outcome::of(profiler(["minimize", &image.name, "--output", &output, "--profile"]).arg(&file))
+        .refused(1, &["incomplete", "--allow-incomplete"]);
 }

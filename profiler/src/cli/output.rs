@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use profiler::collect::Recording;
 use profiler::files::directory_of;
+use profiler::profile::Lost;
 use profiler::session::{Outcome, describe};
+
+use super::terminal;
 
 /// The arguments that say where profiles go.
 #[derive(Debug, clap::Args)]
@@ -18,6 +21,29 @@ pub struct ProfileOutput {
     /// Replace profiles that exist.
     #[arg(long)]
     force: bool,
+    /// How each profile written is told of on stderr; stdout is the command's.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+/// Words or data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A line a profile.
+    Text,
+    /// An object a profile, each on a line of its own.
+    Json,
+}
+
+/// How a profile is told of; none when quiet.
+#[derive(Debug, Clone, Copy)]
+pub struct Telling(Option<Format>);
+
+impl ProfileOutput {
+    /// How profiles are to be told of.
+    pub fn telling(&self, quiet: bool) -> Telling {
+        Telling((!quiet).then_some(self.format))
+    }
 }
 
 /// Where `-o` points, checked before anything runs.
@@ -62,7 +88,7 @@ impl Destination {
 ///
 /// # Errors
 /// When a file cannot be written; those before it stay.
-pub fn store(outcome: &Outcome, destination: &Destination, quiet: bool) -> anyhow::Result<()> {
+pub fn store(outcome: &Outcome, destination: &Destination, telling: Telling) -> anyhow::Result<()> {
     for key in &outcome.unattributed {
         log::warn!(
             "cannot tell the image of {}; its touches are counted as unattributed",
@@ -70,7 +96,7 @@ pub fn store(outcome: &Outcome, destination: &Destination, quiet: bool) -> anyho
         );
     }
     if outcome.profiles.is_empty() {
-        if !quiet {
+        if telling.0.is_some() {
             eprintln!(
                 "profiler: no container of a watched image ran; nothing to write (see `profiler doctor`)"
             );
@@ -80,7 +106,7 @@ pub fn store(outcome: &Outcome, destination: &Destination, quiet: bool) -> anyho
     let (directory, force) = match destination {
         Destination::Path(path, _) if outcome.profiles.len() == 1 => {
             outcome.profiles[0].save(path)?;
-            tell(&outcome.profiles[0], path, quiet);
+            tell(&outcome.profiles[0], path, telling)?;
             return Ok(());
         }
         Destination::Path(path, force) => {
@@ -113,29 +139,69 @@ pub fn store(outcome: &Outcome, destination: &Destination, quiet: bool) -> anyho
             );
         }
         profile.save(&path)?;
-        tell(profile, &path, quiet);
+        tell(profile, &path, telling)?;
     }
     Ok(())
 }
 
+/// What is told of a profile.
+#[derive(Debug, serde::Serialize)]
+struct Summary<'a> {
+    profile: String,
+    image: &'a str,
+    image_id: &'a str,
+    files: usize,
+    containers: usize,
+    tier: &'a str,
+    lost: &'a Lost,
+    incomplete: Vec<String>,
+}
+
 /// One line a profile.
-fn tell(profile: &Recording, path: &Path, quiet: bool) {
-    if quiet {
-        return;
+fn tell(profile: &Recording, path: &Path, telling: Telling) -> anyhow::Result<()> {
+    let Some(format) = telling.0 else { return Ok(()) };
+    let run = profile.run();
+    let summary = Summary {
+        profile: path.display().to_string(),
+        image: &profile.image().reference,
+        image_id: &profile.image().id,
+        files: profile.paths(),
+        containers: run.containers.len(),
+        tier: &run.tier,
+        lost: &run.lost,
+        incomplete: profile.incomplete(),
+    };
+    if format == Format::Json {
+        eprintln!("{}", serde_json::to_string(&summary)?);
+        return Ok(());
     }
-    let lost = profile.run().lost.total();
-    let containers = profile.run().containers.len();
-    eprintln!(
-        "profiler: {}: {} files in {} container{}, {} events lost -> {}",
-        profile.image().reference,
-        profile.paths(),
-        containers,
-        if containers == 1 { "" } else { "s" },
-        lost,
-        path.display()
+    let line = format!(
+        "profiler: {}: {} files in {} container{}, {} -> {}",
+        summary.image,
+        summary.files,
+        summary.containers,
+        if summary.containers == 1 { "" } else { "s" },
+        losses(&run.lost),
+        summary.profile
     );
-    for reason in profile.incomplete() {
+    eprintln!("{}", terminal::printable(&line));
+    for reason in summary.incomplete {
         log::warn!("profile {} is incomplete: {reason}", path.display());
+    }
+    Ok(())
+}
+
+/// How many events were lost, and by which causes.
+fn losses(lost: &Lost) -> String {
+    let causes: Vec<String> = lost
+        .by_cause()
+        .into_iter()
+        .filter(|&(_, count)| count > 0)
+        .map(|(cause, count)| format!("{cause} {count}"))
+        .collect();
+    match causes.as_slice() {
+        [] => "0 events lost".to_owned(),
+        causes => format!("{} events lost ({})", lost.total(), causes.join(", ")),
     }
 }
 
@@ -152,6 +218,13 @@ fn file_name(reference: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn losses_are_told_by_cause() {
+        let lost = Lost { ring_full: 2, unattributed: 1, ..Lost::default() };
+        assert_eq!(losses(&lost), "3 events lost (ring_full 2, unattributed 1)");
+        assert_eq!(losses(&Lost::default()), "0 events lost");
+    }
 
     #[test]
     fn references_become_file_names() {

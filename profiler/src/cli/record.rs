@@ -50,6 +50,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
 
 async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let destination = output::Destination::check(&args.output)?;
+    let telling = args.output.telling(quiet);
     let registry = Registry::start().await?;
     let mut targets = Vec::new();
     for name in &args.container {
@@ -90,7 +91,7 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
         session.add_snapshot(info, key, snapshot::of(info.pid.unwrap_or(0)));
     }
     let outcome = session.finish(Run { interrupted, ..Run::default() }).await?;
-    output::store(&outcome, &destination, quiet)?;
+    output::store(&outcome, &destination, telling)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -61,6 +61,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
 
 async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let destination = output::Destination::check(&args.output)?;
+    let telling = args.output.telling(quiet);
     // Before the command starts, so that a signal in between is not lost.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -96,7 +97,7 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
             ..Run::default()
         })
         .await?;
-    output::store(&outcome, &destination, quiet)?;
+    output::store(&outcome, &destination, telling)?;
     Ok(ExitCode::from(code as u8))
 }
 

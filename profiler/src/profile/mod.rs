@@ -128,7 +128,21 @@ pub struct Lost {
 impl Lost {
     /// Events that are truly missing from the profile.
     pub fn total(&self) -> u64 {
-        self.ring_full + self.path_too_deep + self.missed_runs + self.unattributed + self.unreadable
+        self.by_cause().iter().map(|(_, count)| count).sum()
+    }
+}
+
+impl Lost {
+    /// The causes that make a profile incomplete, by their names in the
+    /// document.
+    pub fn by_cause(&self) -> [(&'static str, u64); 5] {
+        [
+            ("ring_full", self.ring_full),
+            ("path_too_deep", self.path_too_deep),
+            ("missed_runs", self.missed_runs),
+            ("unattributed", self.unattributed),
+            ("unreadable", self.unreadable),
+        ]
     }
 }
 
