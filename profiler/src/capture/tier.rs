@@ -34,6 +34,7 @@ impl Tier {
             Self::Tracepoint => &[
                 "io_uring opens into the ring's own table of files leave no descriptor: recorded by name, whether or not they succeed",
                 "32-bit programs' socketcall() and old mmap() keep their arguments in memory: not read",
+                "a relative chdir is recorded by where it led: a symlink in such a name is not",
             ],
         }
     }
