@@ -367,8 +367,7 @@ pub extern "C" fn submit(slot: u32) -> u64 {
     let Some(buffer) = buffer(slot) else { return 0 };
     // SAFETY: as in `report`.
     let touch = unsafe { &*buffer.add(PENDING).cast::<Pending>() };
-    let place = touch;
-    let (root_sb, dev) = (place.root_sb, place.dev);
+    let (cgroup, root_sb, dev) = (touch.cgroup, touch.root_sb, touch.dev);
     let (ino, dentry) = (touch.ino, touch.dentry);
     let mut flags = touch.flags;
     let mut base = touch.base;
@@ -384,21 +383,21 @@ pub extern "C" fn submit(slot: u32) -> u64 {
     let what = u64::from(touch.kind) | u64::from(flags) << 8 | u64::from(dev) << 32;
     let mut hash = hash(slot, buffer, name_len);
     hash = mix(mix(mix(mix(hash, ino), base.ino), exe), what);
-    let key = Key { cgroup: place.cgroup, touch: hash ^ hash >> 32 };
+    let key = Key { cgroup, touch: hash ^ hash >> 32 };
     // SAFETY: only asked whether it is there.
     if unsafe { SEEN.get(&key) }.is_some() {
         return 0;
     }
 
-    let Some(group) = group::of(place.cgroup) else { return 0 };
+    let Some(group) = group::of(cgroup) else { return 0 };
     let elsewhere = group::get(group).root_sb != 0 && group::get(group).root_sb != root_sb;
     if elsewhere {
         // The task has changed its root to another file system: a volume, or
         // one made to look like the image's. Not the image's files.
-        let _ = SEEN.insert(&key, &1, u64::from(BPF_NOEXIST));
+        let _ = remember(group, &key);
         return 0;
     }
-    group::announce(slot, place.cgroup, place.dev, group);
+    group::announce(slot, cgroup, dev, group);
 
     let root = group::root(group);
     let whole = root == probe::<u64>(root_sb, offset!(sb_root));
@@ -417,7 +416,7 @@ pub extern "C" fn submit(slot: u32) -> u64 {
         } else if top != root {
             // On the filesystem that the rootfs is a directory of, but not in
             // that directory: a volume.
-            let _ = SEEN.insert(&key, &1, u64::from(BPF_NOEXIST));
+            let _ = remember(group, &key);
             return 0;
         }
         path_len = after - end;
@@ -440,7 +439,7 @@ pub extern "C" fn submit(slot: u32) -> u64 {
     // SAFETY: the buffer is larger than a header and aligned.
     let header = unsafe { &mut *buffer.cast::<Header>() };
     now(header);
-    header.cgroup = place.cgroup;
+    header.cgroup = cgroup;
     header.ino = ino;
     header.dev = dev;
     header.name_len = name_len as u16;
@@ -452,34 +451,46 @@ pub extern "C" fn submit(slot: u32) -> u64 {
 
     let waiting = waiting();
     if !may_send(group, waiting) {
-        lose(place.cgroup, counter::RING_FULL);
+        lose(cgroup, counter::RING_FULL);
         return 0;
     }
-    let known = group::get(group).names < u64::from(setting!(budget));
-    let inserted = if known { SEEN.insert(&key, &1, u64::from(BPF_NOEXIST)) } else { Err(-7) };
-    match inserted {
-        Ok(()) => group::get(group).names += 1,
+    let remembered = remember(group, &key);
+    match remembered {
+        Ok(()) => {}
         // EEXIST: another CPU reported the same in the meantime.
         Err(-17) => return 0,
         // Full: delivered all the same, at the price of a record each time.
-        Err(_) => lose(place.cgroup, counter::TABLE_FULL),
+        Err(_) => lose(cgroup, counter::TABLE_FULL),
     }
     if flags & flag::CUT != 0 {
-        lose(place.cgroup, counter::CUT);
+        lose(cgroup, counter::CUT);
     }
     if flags & flag::DETACHED != 0 {
-        lose(place.cgroup, counter::DETACHED);
+        lose(cgroup, counter::DETACHED);
     }
     let filling = waiting > u64::from(setting!(crowded)) / 4;
     if send(buffer, end & (SCRATCH as u64 - 1), filling) {
         count(counter::DELIVERED);
         return 1;
     }
-    lose(place.cgroup, counter::RING_FULL);
-    if inserted.is_ok() {
+    lose(cgroup, counter::RING_FULL);
+    if remembered.is_ok() {
         let _ = SEEN.remove(&key);
     }
     0
+}
+
+/// Puts a touch into the table of known ones, if the group has not had its
+/// share of it yet.
+#[inline(always)]
+fn remember(group: *mut profiler_ebpf::Group, key: &Key) -> Result<(), i32> {
+    const E2BIG: i32 = -7;
+    if group::get(group).names >= u64::from(setting!(budget)) {
+        return Err(E2BIG);
+    }
+    SEEN.insert(key, &1, u64::from(BPF_NOEXIST))?;
+    group::get(group).names += 1;
+    Ok(())
 }
 
 /// Records that a control group may send in a span of time while the ring

@@ -39,7 +39,12 @@ pub fn on_exec(ctx: &BtfTracePointContext) {
         group::settle(&place);
     }
     let file = subject(&mut place, file as u64, kind::EXEC).unwrap_or_default();
-    let script = named(&place, file, filename);
+    // A program from a volume is not the image's, unless as a script that one
+    // of the image's runs, or that runs one of the image's.
+    let mut script = 0;
+    if file.dentry != 0 || interp != filename {
+        script = named(&place, file, filename);
+    }
     if interp != filename {
         named(&place, file, interp);
         scripts(&place, script);

@@ -49,12 +49,12 @@ pub fn on_open(ctx: &FExitContext) {
     let (mut what, mut flags) = (if exec { kind::EXEC } else { kind::OPEN }, 0);
     let mut file = Subject::default();
     match outcome {
-        // Which program an exec ends with, its own hook knows.
-        Outcome::Done if !exec => match subject_typed(&mut place, ctx.arg(3)) {
+        Outcome::Done => match subject_typed(&mut place, ctx.arg(3)) {
+            // Which program an exec ends with, its own hook knows.
+            Some(_) if exec => {}
             Some(subject) => file = subject,
             None => return,
         },
-        Outcome::Done => {}
         Outcome::Missing => flags |= flag::MISSING,
         Outcome::Refused if !exec => what = kind::STAT,
         Outcome::Refused => {}
