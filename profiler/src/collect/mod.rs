@@ -26,8 +26,6 @@ mod table;
 mod tree;
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 
 pub use recording::Recording;
 
@@ -249,10 +247,10 @@ impl Collector {
             run.mounts.extend(info.mounts.iter().cloned());
             run.missing_dropped += missing_dropped;
             run.lost += lost;
-            // As its components, without a slash at the end.
-            let rootfs: Option<PathBuf> =
-                info.rootfs.as_ref().map(|path| path.components().collect());
-            fold(merged, table, rootfs.as_ref().map(|path| path.as_os_str().as_bytes()));
+            match merged {
+                Some(merged) => merged.absorb(table),
+                None => *merged = Some(table),
+            }
         }
         images
             .into_values()
@@ -262,19 +260,6 @@ impl Collector {
                 Recording { image: image.clone(), run, table: table.seal(), clock: self.clock }
             })
             .collect()
-    }
-}
-
-/// Folds a container's table into its image's. Where the rootfs is a plain
-/// directory of the host's filesystem (vfs and btrfs drivers), paths reach up
-/// to that filesystem's root, and the directory's own is cut off.
-fn fold(image: &mut Option<Table>, table: Table, rootfs: Option<&[u8]>) {
-    let rootfs = rootfs.filter(|rootfs| *rootfs != b"/" && table.reaches(rootfs));
-    match image {
-        Some(image) => image.absorb(table, rootfs),
-        // The usual case: one container, and nothing to cut.
-        None if rootfs.is_none() => *image = Some(table),
-        None => image.insert(Table::default()).absorb(table, rootfs),
     }
 }
 
@@ -457,27 +442,6 @@ mod tests {
         assert_eq!((data.comm.as_str(), data.written, data.runtime), ("x", true, false));
         assert_eq!(data.first.as_ref().map(String::len), Some("2030-01-01T00:00:00.000Z".len()));
         assert_eq!(profile.missing[0].name, "/none/such/".into());
-    }
-
-    #[test]
-    fn a_rootfs_in_the_hosts_filesystem_is_cut_off() {
-        let mut collector = collector(&[(1, "a"), (2, "b")]);
-        for (cgroup, dir) in [(1, "/vfs/a"), (2, "/vfs/b")] {
-            for path in ["", "/etc/x"] {
-                let path = format!("{dir}{path}");
-                collector.take(Event::Touch(touch(cgroup, &path, &path)));
-            }
-        }
-        collector.take(Event::Touch(touch(1, "/vfs/ab", "/vfs/a/link")));
-        collector.take(missing(2, "/vfs/b/none"));
-        let mut infos = infos(&collector, |_| "sha256:1".into());
-        for info in infos.values_mut() {
-            info.rootfs = Some(format!("/vfs/{}/", &info.id[..1]).into());
-        }
-        let profile = collector.into_recordings(&infos, &Run::default())[0].to_profile();
-        assert_eq!(paths(&profile), ["/", "/etc/x", "/vfs/ab"]);
-        assert_eq!(profile.names[0].name, "/link".into());
-        assert_eq!(profile.missing[0].name, "/none".into());
     }
 
     #[test]

@@ -26,8 +26,6 @@ mod podman;
 mod registry;
 pub mod snapshot;
 
-use std::path::PathBuf;
-
 pub use cgroup::{Group, identify, identify_path, identify_pid};
 pub use registry::{FindError, Registry, RegistryError};
 
@@ -61,6 +59,4 @@ pub struct ContainerInfo {
     pub pid: Option<i32>,
     /// Mount points inside it.
     pub mounts: Vec<BytePath>,
-    /// The rootfs as the host sees it, where the engine tells.
-    pub rootfs: Option<PathBuf>,
 }

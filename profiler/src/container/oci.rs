@@ -80,7 +80,6 @@ impl State {
             },
             pid: self.running(),
             mounts: self.mounts.clone(),
-            rootfs: in_filesystem(&self.rootfs),
         })
     }
 }
@@ -314,19 +313,6 @@ pub(super) fn cgroup_of_spec(path: &str) -> String {
         }
     }
     format!("{full}/{prefix}-{name}.scope")
-}
-
-/// The path of a directory within its filesystem, which is what the kernel's
-/// names reach up to; none where it is a filesystem of its own.
-fn in_filesystem(path: &Path) -> Option<PathBuf> {
-    let mounts = Process::myself().and_then(|own| own.mountinfo()).ok()?;
-    let mount = mounts
-        .into_iter()
-        .filter(|mount| path.starts_with(&mount.mount_point))
-        .max_by_key(|mount| mount.mount_point.as_os_str().len())?;
-    let inside = path.strip_prefix(&mount.mount_point).ok()?;
-    let full = Path::new(&mount.root).join(inside);
-    (full != Path::new("/")).then_some(full)
 }
 
 #[cfg(test)]

@@ -161,7 +161,6 @@ fn info(entry: &Entry) -> Option<ContainerInfo> {
         image,
         pid,
         mounts,
-        rootfs: None,
     })
 }
 

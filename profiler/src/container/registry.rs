@@ -15,7 +15,7 @@ use super::cri::Cri;
 use super::docker::{Docker, DockerError, escape};
 use super::json::{text, texts};
 use super::oci::{State, States, split_unknown_id};
-use super::{ContainerInfo, Engine, identify_path, podman, snapshot};
+use super::{ContainerInfo, Engine, identify_path, podman};
 use crate::profile::{BytePath, ImageId};
 
 /// How long a container may stay unknown to its engine.
@@ -299,11 +299,11 @@ impl Registry {
         match found.len() {
             0 => Err(FindError::Unknown(name.into())),
             1 => {
-                let (engine, mut info) = found.remove(0);
-                let Some(pid) = info.pid else { return Err(FindError::Stopped(name.into())) };
-                // A directory of the host's filesystem, whatever the engine.
-                info.rootfs = snapshot::rootfs_directory(pid);
-                Ok((engine, info))
+                let (engine, info) = found.remove(0);
+                match info.pid {
+                    Some(_) => Ok((engine, info)),
+                    None => Err(FindError::Stopped(name.into())),
+                }
             }
             several => Err(FindError::Ambiguous(name.into(), several)),
         }
@@ -383,6 +383,5 @@ async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo, DockerErr
             .filter(|&pid| pid > 0)
             .map(|pid| pid as i32),
         mounts,
-        rootfs: text(&container, "/GraphDriver/Data/MergedDir").map(Into::into),
     })
 }

@@ -1,8 +1,7 @@
 //! What a running container already has open or mapped, from /proc.
 
 use std::collections::HashSet;
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use procfs::process::{FDTarget, MMapPath, Process, all_processes};
@@ -30,20 +29,6 @@ pub fn is_contained(pid: i32) -> bool {
         .is_some_and(|own| Some(&own) != link("self").as_ref() && Some(&own) != link("1").as_ref())
 }
 
-/// Where the rootfs of a process lies within its filesystem, if that is not a
-/// filesystem of its own: kernel paths reach up to the filesystem's root.
-pub fn rootfs_directory(pid: i32) -> Option<PathBuf> {
-    rootfs_of(&Process::new(pid).ok()?)
-}
-
-fn rootfs_of(process: &Process) -> Option<PathBuf> {
-    // Of several mounts at one place the last is what programs see.
-    let mut mounts = process.mountinfo().ok()?.into_iter();
-    let root = mounts.rfind(|mount| mount.mount_point == Path::new("/"))?.root;
-    let root = unescape(root.as_bytes());
-    (root != b"/").then(|| PathBuf::from(OsString::from_vec(root)))
-}
-
 fn touches_in(namespace: &Path) -> Vec<Touch> {
     let Ok(processes) = all_processes() else { return Vec::new() };
     let mut touches = Vec::new();
@@ -67,8 +52,6 @@ fn namespace_of(process: &Process) -> Option<PathBuf> {
 fn process_touches(process: &Process, touches: &mut Vec<Touch>) {
     let Ok(stat) = process.stat() else { return };
     let mounts = Mounts::of(process);
-    let directory = rootfs_of(process).unwrap_or_default();
-    let directory = directory.as_os_str().as_bytes();
     let mut seen = HashSet::new();
     let mut add = |path: &Path, kind: Kind| {
         let bytes = unescape(path.as_os_str().as_bytes());
@@ -78,8 +61,6 @@ fn process_touches(process: &Process, touches: &mut Vec<Touch>) {
             return;
         }
         if seen.insert((bytes.clone(), kind)) {
-            // As the kernel side tells paths.
-            let bytes = [directory, &bytes].concat();
             touches.push(Touch {
                 cgroup: 0,
                 dev: 0,
