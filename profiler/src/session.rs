@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::capture::{CaptureError, Options, Probe, Touch};
 use crate::collect::{Collector, ContainerKey, Recording};
-use crate::container::{ContainerInfo, Engine, Registry};
+use crate::container::{ContainerInfo, Engine, Registry, group_of, identify_path};
 use crate::profile::Run;
 
 /// Why a session could not start or go on.
@@ -77,8 +77,8 @@ impl Session {
         let probe = Probe::attach(options)?;
         Ok(Self {
             registry: Arc::new(registry),
+            collector: Collector::new(probe.host_dev()),
             probe,
-            collector: Collector::default(),
             filter,
             earlier,
             resolving: JoinSet::new(),
@@ -90,7 +90,10 @@ impl Session {
 
     /// Adds what a running container has open or mapped.
     pub fn add_snapshot(&mut self, info: &ContainerInfo, key: &ContainerKey, touches: Vec<Touch>) {
-        self.collector.add_snapshot(key, touches);
+        let pid = info.pid.and_then(|pid| u32::try_from(pid).ok());
+        let path = pid.and_then(group_of).and_then(|path| identify_path(&path));
+        let path = path.map(|group| group.path).unwrap_or_default();
+        self.collector.add_snapshot(key, &path, touches);
         self.infos.insert(key.clone(), info.clone());
     }
 
@@ -150,18 +153,20 @@ impl Session {
                 Err(error) => log::warn!("looking a container up failed: {error}"),
             }
         }
+        let inside = self.collector.settle(|key| self.infos.contains_key(key));
         let wanted: BTreeMap<_, _> = self
             .infos
             .into_iter()
             .filter(|(key, info)| wanted(&self.filter, &self.earlier, key, info))
             .collect();
-        let unattributed: Vec<_> = match &self.filter {
+        let mut unattributed: Vec<_> = match &self.filter {
             Filter::Only(_) => Vec::new(),
             Filter::Started { .. } => {
                 self.unknown.into_iter().filter(|key| !self.earlier.contains(&key.id)).collect()
             }
         };
-        lost.unattributed = unattributed.iter().map(|key| self.collector.touches(key) as u64).sum();
+        lost.unattributed = unattributed.iter().map(|key| self.collector.touches(key)).sum();
+        unattributed.extend(inside);
         run.lost = lost;
         run.started = self.started;
         run.ended = jiff::Timestamp::now().to_string();

@@ -87,6 +87,7 @@ pub struct Probe {
     losses: PerCpuHashMap<MapData, u64, [u64; counter::COUNT as usize]>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     tier: Tier,
+    host_dev: u32,
     undecodable: u64,
 }
 
@@ -118,12 +119,13 @@ impl Probe {
             .map_err(|source| CaptureError::NoBtf { path: BTF_PATH.into(), source })?;
         let description = Btf::parse(data)?;
         let offsets = Plain(offsets::from_btf(&description)?);
+        let host = host()?;
         let settings = Plain(Settings {
             // The rest is for those who do not flood it.
             crowded: options.ring_bytes / 4 * 3,
             budget: options.table_entries / 2,
             uring_result: u32::from(tier::uring_passes_result(&description)),
-            ..host()?
+            ..host
         });
         let table = Plain(*syscalls::table());
         let uring = Plain(offsets::uring(&description));
@@ -155,12 +157,27 @@ impl Probe {
         let counters = PerCpuArray::try_from(counters).map_err(|error| refused(&error))?;
         let losses = ebpf.take_map("LOSSES").expect("the object has this map");
         let losses = PerCpuHashMap::try_from(losses).map_err(|error| refused(&error))?;
-        Ok(Self { ebpf, ring, counters, losses, logger, tier, undecodable: 0 })
+        Ok(Self {
+            ebpf,
+            ring,
+            counters,
+            losses,
+            logger,
+            tier,
+            host_dev: host.host_dev,
+            undecodable: 0,
+        })
     }
 
     /// The hook tier in use.
     pub fn tier(&self) -> Tier {
         self.tier
+    }
+
+    /// Device of the host's root filesystem, as in
+    /// [`Touch::dev`](super::event::Touch::dev).
+    pub fn host_dev(&self) -> u32 {
+        self.host_dev
     }
 
     /// Waits for records and hands each to `sink`; returns when all that were

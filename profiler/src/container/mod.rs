@@ -26,7 +26,7 @@ mod podman;
 mod registry;
 pub mod snapshot;
 
-pub use cgroup::{Group, identify, identify_path, identify_pid};
+pub use cgroup::{Group, group_of, identify, identify_path, identify_pid};
 pub use registry::{FindError, Registry, RegistryError};
 
 use crate::profile::{BytePath, ImageId};
