@@ -10,7 +10,8 @@
 //! podman      containers/storage on disk      │ registry: asks, listens,
 //! containerd  containerd's own interface      │ remembers
 //! cri         containerd and CRI-O, CRI       │
-//! oci         state files of runc and crun    ┘
+//! oci         state files of runc and crun    │
+//! unread      those that were gone too early  ┘
 //! snapshot    what a running container has open
 //! ```
 
@@ -25,6 +26,7 @@ pub mod oci;
 mod podman;
 mod registry;
 pub mod snapshot;
+mod unread;
 
 pub use cgroup::{Group, group_of, identify, identify_path, identify_pid};
 pub use registry::{FindError, Registry, RegistryError};

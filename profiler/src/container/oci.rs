@@ -10,8 +10,9 @@
 //! a user's runtime directory, and `/run/containerd/runc/NAMESPACE` for what
 //! containerd's shims start.
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -20,11 +21,15 @@ use procfs::process::Process;
 use serde_json::Value;
 
 use super::json::text;
+use super::unread::Unread;
 use super::{ContainerInfo, Engine, identify_path};
 use crate::profile::{BytePath, ImageId};
 
 /// Below this the shims of containerd keep one runtime root a namespace.
 const SHIM_ROOT: &str = "/run/containerd/runc";
+
+/// What runc and crun write the state to.
+const FILES: [&str; 2] = ["state.json", "status"];
 
 /// A container as its runtime's state file tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -131,7 +136,9 @@ struct Root {
 /// The state files of this machine, each read once.
 #[derive(Debug, Default)]
 pub struct States {
+    roots: Vec<Root>,
     seen: HashMap<PathBuf, (u64, i64, i64)>,
+    unread: Unread,
 }
 
 impl States {
@@ -143,29 +150,73 @@ impl States {
     /// The containers that appeared since the last call.
     pub fn new_ones(&mut self) -> Vec<State> {
         let mut found = Vec::new();
-        let mut still = HashMap::new();
-        for root in roots() {
+        let mut still = HashSet::new();
+        self.roots = roots();
+        for root in self.roots.clone() {
             for directory in directories(&root.path) {
-                for file in [directory.join("state.json"), directory.join("status")] {
-                    let Ok(meta) = fs::metadata(&file) else { continue };
-                    // runc replaces the file when the container changes.
-                    let version = (meta.ino(), meta.mtime(), meta.mtime_nsec());
-                    let known = self.seen.get(&file) == Some(&version);
-                    if !known {
-                        let Some(state) = read(&file, &root) else { continue };
-                        // Once more, until its control group is there.
-                        let early = state.cgroup_id.is_none() && cgroup2().is_some();
-                        found.push(state);
-                        if early {
-                            continue;
-                        }
-                    }
-                    still.insert(file, version);
-                }
+                found.extend(self.look(&directory, &root));
+                still.insert(directory.clone());
+                self.unread.found(directory);
             }
         }
-        self.seen = still;
+        self.seen.retain(|file, _| file.parent().is_some_and(|parent| still.contains(parent)));
         found
+    }
+
+    /// The same for one place that changed: a new directory of a container's
+    /// state, or a file in one.
+    pub fn changed(&mut self, path: &Path, is_directory: bool) -> Vec<State> {
+        let root_of = |directory: &Path| {
+            self.roots.iter().find(|root| directory.parent() == Some(&root.path)).cloned()
+        };
+        if is_directory && let Some(root) = root_of(path) {
+            self.unread.made(path.to_owned());
+            return self.look(path, &root);
+        }
+        match path.parent().and_then(|directory| Some((directory, root_of(directory)?))) {
+            Some((directory, root)) if FILES.iter().any(|file| path.ends_with(file)) => {
+                self.look(directory, &root)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn look(&mut self, directory: &Path, root: &Root) -> Vec<State> {
+        let mut found = Vec::new();
+        for file in FILES.map(|file| directory.join(file)) {
+            // Open: what is removed meanwhile can still be read.
+            let Ok(mut open) = File::open(&file) else { continue };
+            let Ok(meta) = open.metadata() else { continue };
+            // runc replaces the file when the container changes.
+            let version = (meta.ino(), meta.mtime(), meta.mtime_nsec());
+            if self.seen.get(&file) == Some(&version) {
+                continue;
+            }
+            let mut json = Vec::new();
+            let Some(state) =
+                open.read_to_end(&mut json).ok().and_then(|_| read(&file, &json, root))
+            else {
+                continue;
+            };
+            self.unread.read(directory, state.pid, state.pid_start);
+            // Once more, until its control group is there.
+            if state.cgroup_id.is_some() || cgroup2().is_none() {
+                self.seen.insert(file, version);
+            }
+            found.push(state);
+        }
+        found
+    }
+
+    /// Leaves out of [`unread`](Self::unread) what is there up to now.
+    pub fn begin(&mut self) {
+        self.unread.forgive();
+    }
+
+    /// Directories of containers that came and went before their state was
+    /// read.
+    pub fn unread(&self) -> Vec<PathBuf> {
+        self.unread.all().map(Path::to_owned).collect()
     }
 
     /// Directories whose changes tell of new containers.
@@ -215,14 +266,19 @@ fn directories(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn read(file: &Path, root: &Root) -> Option<State> {
-    let value: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+fn read(file: &Path, json: &[u8], root: &Root) -> Option<State> {
+    let value: Value = serde_json::from_slice(json).ok()?;
     let id = file.parent()?.file_name()?.to_string_lossy().into_owned();
     let mut state = if file.ends_with("state.json") { runc(&value)? } else { crun(&value)? };
     state.id = id;
     state.namespace.clone_from(&root.namespace);
     state.cgroup_id = cgroup_id(&state.cgroup);
     Some(state)
+}
+
+/// Whether a container with its state in that directory can be containerd's.
+pub fn is_of_a_shim(directory: &Path) -> bool {
+    directory.starts_with(SHIM_ROOT)
 }
 
 /// libcontainer's State (`libcontainer/container_linux.go`, `configs/config.go`).

@@ -4,6 +4,7 @@
 mod listen;
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::containerd::Containerd;
 use super::cri::Cri;
 use super::docker::{Docker, DockerError, escape};
+use super::inotify::Change;
 use super::json::{text, texts};
 use super::oci::{State, States, split_unknown_id};
 use super::{ContainerInfo, Engine, identify_path, podman};
@@ -55,6 +57,8 @@ pub enum FindError {
 struct Known {
     /// Answers by the ID under which a container's events are known.
     infos: Mutex<HashMap<String, ContainerInfo>>,
+    /// Names of images by the ID of Docker's container.
+    references: Mutex<HashMap<String, String>>,
     /// containerd's answers by namespace and its own ID.
     containerd: Mutex<HashMap<(String, String), ContainerInfo>>,
     /// State files of OCI runtimes, in the order in which they appeared, and
@@ -74,17 +78,33 @@ impl Known {
     /// Reads the state files that are new.
     fn read_states(&self) {
         let mut states = self.states.lock().expect("no panic under the lock");
-        for new in states.1.new_ones() {
+        let new = states.1.new_ones();
+        Self::add_states(&mut states.0, new);
+    }
+
+    /// Reads the state files that the changes tell of, and then all others.
+    fn read_changed_states(&self, changes: &[Change]) {
+        let mut states = self.states.lock().expect("no panic under the lock");
+        for change in changes {
+            let new = states.1.changed(&change.path, change.is_directory);
+            Self::add_states(&mut states.0, new);
+        }
+        drop(states);
+        self.read_states();
+    }
+
+    fn add_states(states: &mut Vec<State>, new: Vec<State>) {
+        for new in new {
             // Read before its control group was there, or written again.
             let same = |old: &State| {
                 (&old.cgroup, old.pid, old.pid_start) == (&new.cgroup, new.pid, new.pid_start)
             };
             if new.cgroup_id.is_some() {
-                states.0.retain(|old| !same(old));
-            } else if states.0.iter().any(same) {
+                states.retain(|old| !same(old));
+            } else if states.iter().any(same) {
                 continue;
             }
-            states.0.push(new);
+            states.push(new);
         }
     }
 
@@ -262,6 +282,18 @@ impl Registry {
         found
     }
 
+    /// Directories of state of runtimes' containers that came and went since
+    /// the start before anything could be read there.
+    pub fn unread(&self) -> Vec<PathBuf> {
+        self.known.states.lock().expect("no panic under the lock").1.unread()
+    }
+
+    /// The name of its image that a container of Docker was made with, where
+    /// nothing more is known of it.
+    pub fn reference(&self, id: &str) -> Option<String> {
+        self.known.references.lock().expect("no panic under the lock").get(id).cloned()
+    }
+
     /// Finds a running container by name or ID; those of containerd and of a
     /// bare runtime by the ID they were given.
     ///
@@ -362,12 +394,14 @@ async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo, DockerErr
     let container = docker.get_json(&format!("/containers/{}/json", escape(name, ""))).await?;
     let id = text(&container, "/Image").unwrap_or_default();
     let image = docker.get_json(&format!("/images/{id}/json")).await.unwrap_or_default();
-    let mounts = container
-        .pointer("/Mounts")
-        .and_then(Value::as_array)
+    let mounts = container.pointer("/Mounts").and_then(Value::as_array);
+    // Those of `--tmpfs` are listed apart.
+    let tmpfs = container.pointer("/HostConfig/Tmpfs").and_then(Value::as_object);
+    let mounts = mounts
         .into_iter()
         .flatten()
         .filter_map(|mount| text(mount, "/Destination"))
+        .chain(tmpfs.into_iter().flat_map(|tmpfs| tmpfs.keys().cloned()))
         .map(|path| BytePath::from(path.as_str()))
         .collect();
     Ok(ContainerInfo {
