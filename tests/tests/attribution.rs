@@ -90,6 +90,35 @@ fn a_bare_runc_container_is_known_by_its_bundle() {
     assert!(containers.iter().all(|one| one.as_str().unwrap().starts_with(&format!("/{id}#"))));
 }
 
+/// The second container comes and goes while the profiler sleeps, so that its
+/// touches are there and its state is not.
+#[test]
+fn a_bare_runc_container_that_nobody_could_look_at_makes_the_profile_incomplete() {
+    let directory = tempfile::tempdir().unwrap();
+    let (image, _) = image("runc");
+    let place = directory.path().join("bundle");
+    bundle(&place, &image, &["/toolbox", "cat", "/etc/read.conf"]);
+    let reference = place.to_str().unwrap();
+    let id = unique("runc");
+    let script =
+        format!("{RUNC}; set -- \"$1\" \"$2-2\"; kill -STOP $PPID; {RUNC}; kill -CONT $PPID");
+    let outcome = Outcome::of(&mut run(directory.path(), reference, &script, &[reference, &id]));
+    let outcome = outcome.succeeded();
+    assert!(outcome.stderr.contains(&format!("container /{id}-2#")), "{outcome:#?}");
+    let profile = Profile::read(&profile_file(directory.path()));
+    assert_eq!(profile.runs()[0]["containers"].as_array().unwrap().len(), 1);
+    let lost = profile.lost();
+    assert!(matches!(&lost[..], [(cause, 2..)] if cause == "unattributed"), "{lost:?}");
+
+    // Not where it cannot be of the image asked for.
+    let (image, _) = self::image("other");
+    let script = format!("kill -STOP $PPID; {RUNC}; kill -CONT $PPID; docker run --rm \"$3\"");
+    let words = [reference, &id, &image.name];
+    let mut command = run(directory.path(), &image.name, &script, &words);
+    Outcome::of(&mut command).succeeded();
+    assert_eq!(Profile::read(&profile_file(directory.path())).lost(), []);
+}
+
 #[test]
 fn one_name_used_by_two_bundles_gives_two_profiles() {
     let directory = tempfile::tempdir().unwrap();
