@@ -288,6 +288,37 @@ fn docker_with_a_control_group_parent_of_the_users_choice() {
     assert_eq!(profile(directory.path()).0["image"]["id"], digest.as_str());
 }
 
+/// A container that is gone with its image before the profiler can ask counts
+/// where it may have been of an image asked for, by the name it was made with.
+#[test]
+fn a_container_that_is_gone_with_its_image_counts_where_it_may_be_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (wanted, _) = image("wanted");
+    let script = r#"kill -STOP $PPID
+        docker run --rm "$1" cat /etc/unread.conf
+        docker image rm "$1"
+        kill -CONT $PPID
+        docker run --rm "$2" cat /etc/read.conf"#;
+    for is_asked_for in [false, true] {
+        let (gone, _) = image("gone");
+        let mut command = profiler(["run", "--force", "--image", &wanted.name]);
+        if is_asked_for {
+            command.args(["--image", &gone.name]);
+        }
+        command.arg("-o").arg(profile_file(directory.path()));
+        command.args(["--", "sh", "-c", script, "sh", &gone.name, &wanted.name]);
+        let outcome = Outcome::of(&mut command).succeeded();
+        let profile = Profile::read(&profile_file(directory.path()));
+        assert_eq!(profile.image(), wanted.name);
+        let lost = profile.lost();
+        match &lost[..] {
+            [] if !is_asked_for => {}
+            [(cause, 2..)] if is_asked_for => assert_eq!(cause, "unattributed"),
+            _ => panic!("asked for: {is_asked_for}, lost: {lost:?}, {outcome:#?}"),
+        }
+    }
+}
+
 #[test]
 fn a_container_that_ran_before_is_not_of_this_run() {
     let directory = tempfile::tempdir().unwrap();
