@@ -115,14 +115,14 @@ impl Session {
         result.map_err(SessionError::Poll)
     }
 
-    fn resolve(&mut self, new: Vec<ContainerKey>) {
-        for key in new {
+    fn resolve(&mut self, new: Vec<(ContainerKey, u32)>) {
+        for (key, pid) in new {
             if self.infos.contains_key(&key) {
                 continue;
             }
             let registry = Arc::clone(&self.registry);
             self.resolving.spawn(async move {
-                let info = registry.resolve(key.engine, &key.id).await;
+                let info = registry.resolve(key.engine, &key.id, pid).await;
                 (key, info)
             });
         }
@@ -183,14 +183,14 @@ impl Session {
     /// are there and nothing else is known.
     fn unattributed(&self) -> Vec<ContainerKey> {
         let Filter::Started { images } = &self.filter else { return Vec::new() };
-        let could_be = |reference: Option<String>| {
-            let fits = |image: &String| match &reference {
-                Some(reference) => could_name(image, reference),
-                None => true,
-            };
+        let could_be = |reference: Option<&str>| {
+            let fits = |image: &String| reference.is_none_or(|used| could_name(image, used));
             images.is_empty() || images.iter().any(fits)
         };
-        let named = self.unknown.iter().filter(|key| could_be(self.registry.reference(&key.id)));
+        let named = self.unknown.iter().filter(|key| {
+            let reference = self.registry.reference(&key.id);
+            could_be(reference.as_deref())
+        });
         // A group that nothing tells of may be anything that has a root of its
         // own. It may be a container where a runtime's state came and went.
         let is_told = |directory: &Path| {
@@ -207,7 +207,12 @@ impl Session {
         let unread_could_be = unread.iter().any(|directory| is_of_a_shim(directory))
             || !unread.is_empty()
                 && (images.is_empty() || images.iter().any(|image| image.starts_with('/')));
-        let doubtful = self.doubtful.iter().filter(|_| unread_could_be);
+        // Or where the states that were read are of several that had its path
+        // one after the other.
+        let doubtful = self.doubtful.iter().filter(|key| {
+            let bundles = self.registry.bundles(&key.id);
+            unread_could_be || bundles.iter().any(|bundle| could_be(bundle.as_deref()))
+        });
         named
             .chain(doubtful)
             .filter(|key| !self.earlier.contains(&key.id) && self.collector.touches(key) > 0)

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use integration_tests::containerd::Containerd;
-use integration_tests::engine::{Container, Image, docker, output, unique};
+use integration_tests::engine::{Container, ControlGroup, Image, docker, output, unique};
 use integration_tests::images;
 use integration_tests::profile::Profile;
 use integration_tests::program::{Outcome, profile_file, profiler};
@@ -141,8 +141,9 @@ fn a_control_group_of_the_users_choice_and_a_user_namespace() {
     let place = directory.path().join("bundle");
     bundle(&place, &image, &["/toolbox", "cat", "/etc/read.conf"]);
     let id = unique("runc");
+    let parent = ControlGroup(format!("/{id}-parent"));
     configure(&place, |spec| {
-        spec["linux"]["cgroupsPath"] = format!("/{id}-parent/leaf").into();
+        spec["linux"]["cgroupsPath"] = format!("{}/leaf", parent.0).into();
         let mapping = serde_json::json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
         spec["linux"]["uidMappings"] = mapping.clone();
         spec["linux"]["gidMappings"] = mapping;
@@ -281,7 +282,8 @@ fn a_container_inside_a_container_does_not_mix_with_it() {
 fn docker_with_a_control_group_parent_of_the_users_choice() {
     let directory = tempfile::tempdir().unwrap();
     let (image, digest) = image("parent");
-    let parent = format!("--cgroup-parent=/{}", unique("parent"));
+    let group = ControlGroup(format!("/{}", unique("parent")));
+    let parent = format!("--cgroup-parent={}", group.0);
     let script = r#"docker run --rm "$1" "$2" cat /etc/read.conf"#;
     let words = [parent.as_str(), &image.name];
     Outcome::of(&mut run(directory.path(), &image.name, script, &words)).succeeded();

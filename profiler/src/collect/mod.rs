@@ -105,15 +105,14 @@ impl Collector {
         }
     }
 
-    /// Takes an event. Returns the containers that it is the first of.
-    pub fn take(&mut self, event: Event) -> Vec<ContainerKey> {
+    /// Takes an event. Returns the containers that it is the first of, with
+    /// the process by which they were seen.
+    pub fn take(&mut self, event: Event) -> Vec<(ContainerKey, u32)> {
         match event {
-            Event::Cgroup { cgroup, names, .. } => {
+            Event::Cgroup { cgroup, names, pid } => {
                 let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-                match identify(&names) {
-                    Some(group) => self.group(cgroup, group),
-                    None => Vec::new(),
-                }
+                let new = identify(&names).map(|group| self.group(cgroup, group));
+                new.into_iter().flatten().map(|key| (key, pid)).collect()
             }
             Event::Touch(touch) => {
                 self.touch(touch);

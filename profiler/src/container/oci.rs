@@ -164,21 +164,19 @@ impl States {
     }
 
     /// The same for one place that changed: a new directory of a container's
-    /// state, or a file in one.
-    pub fn changed(&mut self, path: &Path, is_directory: bool) -> Vec<State> {
+    /// state, or a file in one. None where the place is another.
+    pub fn changed(&mut self, path: &Path, is_directory: bool) -> Option<Vec<State>> {
         let root_of = |directory: &Path| {
             self.roots.iter().find(|root| directory.parent() == Some(&root.path)).cloned()
         };
         if is_directory && let Some(root) = root_of(path) {
             self.unread.made(path.to_owned());
-            return self.look(path, &root);
+            return Some(self.look(path, &root));
         }
-        match path.parent().and_then(|directory| Some((directory, root_of(directory)?))) {
-            Some((directory, root)) if FILES.iter().any(|file| path.ends_with(file)) => {
-                self.look(directory, &root)
-            }
-            _ => Vec::new(),
-        }
+        let directory = path.parent()?;
+        let root = root_of(directory)?;
+        let is_state = FILES.iter().any(|file| path.ends_with(file));
+        Some(if is_state { self.look(directory, &root) } else { Vec::new() })
     }
 
     fn look(&mut self, directory: &Path, root: &Root) -> Vec<State> {

@@ -82,15 +82,22 @@ impl Known {
         Self::add_states(&mut states.0, new);
     }
 
-    /// Reads the state files that the changes tell of, and then all others.
-    fn read_changed_states(&self, changes: &[Change]) {
-        let mut states = self.states.lock().expect("no panic under the lock");
+    /// Reads the state files that the changes tell of. Where they tell of
+    /// something else, reads all that are new and returns true.
+    fn read_changed_states(&self, changes: &[Change]) -> bool {
+        // Nothing more than that: the next may be gone in a millisecond.
+        let mut elsewhere = changes.is_empty();
         for change in changes {
-            let new = states.1.changed(&change.path, change.is_directory);
-            Self::add_states(&mut states.0, new);
+            let mut states = self.states.lock().expect("no panic under the lock");
+            match states.1.changed(&change.path, change.is_directory) {
+                Some(new) => Self::add_states(&mut states.0, new),
+                None => elsewhere = true,
+            }
         }
-        drop(states);
-        self.read_states();
+        if elsewhere {
+            self.read_states();
+        }
+        elsewhere
     }
 
     fn add_states(states: &mut Vec<State>, new: Vec<State>) {
@@ -108,9 +115,10 @@ impl Known {
         }
     }
 
-    /// The container of a control group. One whose group was never seen has
-    /// the path alone, which serves while no other had the same.
-    fn state(&self, path: &str, number: Option<u64>) -> Option<State> {
+    /// The container of a control group. One whose group was gone when its
+    /// state was read has its first process, or the path alone, which serves
+    /// while no other had the same.
+    fn state(&self, path: &str, number: Option<u64>, pid: u32) -> Option<State> {
         let states = self.states.lock().expect("no panic under the lock");
         let mut here = states.0.iter().rev().filter(|state| state.cgroup == path);
         match number {
@@ -118,9 +126,11 @@ impl Known {
             Some(_) => {
                 let here: Vec<&State> = here.collect();
                 let exact = here.iter().find(|state| state.cgroup_id == number);
+                let mut groupless = here.iter().filter(|state| state.cgroup_id.is_none());
+                let by_process = groupless.find(|state| u32::try_from(state.pid) == Ok(pid));
                 let alone =
                     || here.first().filter(|one| here.len() == 1 && one.cgroup_id.is_none());
-                exact.or_else(alone).map(|&state| state.clone())
+                exact.or(by_process).or_else(alone).map(|&state| state.clone())
             }
         }
     }
@@ -179,8 +189,8 @@ impl Registry {
 
     /// Finds out about a container; waits a little for an engine that is
     /// behind its own events. Nothing for a group of [`Engine::Unknown`] that
-    /// is no container.
-    pub async fn resolve(&self, engine: Engine, id: &str) -> Option<ContainerInfo> {
+    /// is no container. `pid` is the process by which it was seen.
+    pub async fn resolve(&self, engine: Engine, id: &str, pid: u32) -> Option<ContainerInfo> {
         let patience = match engine {
             Engine::Unknown => {
                 let (path, _) = split_unknown_id(id);
@@ -197,7 +207,7 @@ impl Registry {
             if known.is_some() && (engine != Engine::Podman || !known_bare(&known)) {
                 return known;
             }
-            if let Some(mut info) = self.ask(engine, id).await {
+            if let Some(mut info) = self.ask(engine, id, pid).await {
                 info.id = id.into();
                 self.known.put(id, info.clone());
                 return Some(info);
@@ -209,7 +219,7 @@ impl Registry {
         }
     }
 
-    async fn ask(&self, engine: Engine, id: &str) -> Option<ContainerInfo> {
+    async fn ask(&self, engine: Engine, id: &str, pid: u32) -> Option<ContainerInfo> {
         match engine {
             Engine::Docker => match inspect(&self.docker, id).await {
                 Ok(info) => Some(info),
@@ -221,7 +231,7 @@ impl Registry {
             },
             Engine::Podman => podman::find(id).into_iter().next(),
             Engine::Cri => self.kubernetes(id).await,
-            Engine::Unknown => self.unknown(id).await,
+            Engine::Unknown => self.unknown(id, pid).await,
         }
     }
 
@@ -238,10 +248,10 @@ impl Registry {
 
     /// A container by its control group, through the state file of the
     /// runtime that made it, or as containerd announced it.
-    async fn unknown(&self, id: &str) -> Option<ContainerInfo> {
+    async fn unknown(&self, id: &str, pid: u32) -> Option<ContainerInfo> {
         let (path, number) = split_unknown_id(id);
         self.known.read_states();
-        let Some(state) = self.known.state(path, number) else { return self.known.get(path) };
+        let Some(state) = self.known.state(path, number, pid) else { return self.known.get(path) };
         match &state.namespace {
             None => state.info(),
             Some(namespace) => {
@@ -286,6 +296,19 @@ impl Registry {
     /// the start before anything could be read there.
     pub fn unread(&self) -> Vec<PathBuf> {
         self.known.states.lock().expect("no panic under the lock").1.unread()
+    }
+
+    /// The bundles of all containers whose control group had that group's
+    /// path; none for those that have an image.
+    pub fn bundles(&self, id: &str) -> Vec<Option<String>> {
+        let (path, _) = split_unknown_id(id);
+        let states = self.known.states.lock().expect("no panic under the lock");
+        let here = states.0.iter().filter(|state| state.cgroup == path);
+        here.map(|state| match state.namespace {
+            Some(_) => None,
+            None => Some(state.info()?.image.reference),
+        })
+        .collect()
     }
 
     /// The name of its image that a container of Docker was made with, where

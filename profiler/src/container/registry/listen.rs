@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Between two looks where changes cannot be watched.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Niceness of a watching thread: it sleeps but for moments.
+/// Niceness of a watching thread.
 const NICE: i32 = -10;
 
 /// How long a watching thread may outlive the registry.
@@ -173,18 +173,22 @@ pub(super) fn states(known: &Arc<Known>) {
 /// Reads Podman's lists as they are replaced: they hold a container from some
 /// 70 ms before its first process until it is removed.
 pub(super) fn podman(known: &Arc<Known>) {
-    watch(known, podman::watched, false, |known, _| known.read_podman());
+    watch(known, podman::watched, false, |known, changes| {
+        known.read_podman();
+        changes.is_empty() || changes.iter().any(|change| change.is_directory)
+    });
 }
 
 /// Calls `look` now and whenever something changed in one of `directories`,
 /// on a thread of its own: a state file may be there for 20 ms, and the
 /// runtime's threads are busy with events just then. With `enter`, a new
-/// directory is watched at once. Ends with `known`.
+/// directory is watched at once. `look` returns whether there may be more
+/// directories to watch. Ends with `known`.
 fn watch(
     known: &Arc<Known>,
     directories: fn() -> Vec<PathBuf>,
     enter: bool,
-    look: fn(&Known, &[Change]),
+    look: fn(&Known, &[Change]) -> bool,
 ) {
     let mut watched = Watched::new()
         .inspect_err(|error| log::info!("cannot watch directories, looking every 20 ms: {error}"))
@@ -199,9 +203,7 @@ fn watch(
     look(known, &[]);
     let known = Arc::downgrade(known);
     std::thread::spawn(move || {
-        // Ahead of a busy machine's tests, where that is allowed.
-        // SAFETY: takes no pointers; on Linux 0 is the calling thread.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+        get_ahead(enter);
         loop {
             let changed = match &mut watched {
                 Some(one) => one.wait(POLL_END).unwrap_or_else(|error| {
@@ -220,8 +222,7 @@ fn watch(
                 let new = changes.iter().filter(|change| change.is_directory);
                 new.for_each(|change| watched.add(&change.path));
             }
-            look(&known, &changes);
-            if changes.iter().any(|change| change.is_directory) {
+            if look(&known, &changes) {
                 // What was written into a new directory before it is watched
                 // is seen by the second look.
                 add(&mut watched);
@@ -229,4 +230,18 @@ fn watch(
             }
         }
     });
+}
+
+/// Puts this thread ahead of a busy machine's tests, where that is allowed: it
+/// sleeps but for moments. With `at_once` it is let run as soon as there is
+/// something to do, since a state file may be there for three milliseconds: a
+/// niceness alone lets others end their time slice first, which is as long.
+fn get_ahead(at_once: bool) {
+    let first = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the parameter is a local; on Linux 0 is the calling thread.
+    unsafe {
+        if !at_once || libc::sched_setscheduler(0, libc::SCHED_RR, &raw const first) != 0 {
+            libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
+        }
+    }
 }
