@@ -61,9 +61,12 @@ struct Known {
     references: Mutex<HashMap<String, String>>,
     /// containerd's answers by namespace and its own ID.
     containerd: Mutex<HashMap<(String, String), ContainerInfo>>,
-    /// State files of OCI runtimes, in the order in which they appeared, and
-    /// what tells which of them were read.
-    states: Mutex<(Vec<State>, States)>,
+    /// What OCI runtimes' state files said, in the order in which they
+    /// appeared.
+    states: Mutex<Vec<State>>,
+    /// Which of them were read. Held for as long as that takes: by none but
+    /// the thread that watches them, which must not wait for others.
+    state_files: Mutex<States>,
 }
 
 impl Known {
@@ -75,32 +78,26 @@ impl Known {
         self.infos.lock().expect("no panic under the lock").insert(id.into(), info);
     }
 
-    /// Reads the state files that are new.
-    fn read_states(&self) {
-        let mut states = self.states.lock().expect("no panic under the lock");
-        let new = states.1.new_ones();
-        Self::add_states(&mut states.0, new);
-    }
-
     /// Reads the state files that the changes tell of. Where they tell of
     /// something else, reads all that are new and returns true.
-    fn read_changed_states(&self, changes: &[Change]) -> bool {
+    fn read_states(&self, changes: &[Change]) -> bool {
+        let mut reader = self.state_files.lock().expect("no panic under the lock");
         // Nothing more than that: the next may be gone in a millisecond.
         let mut elsewhere = changes.is_empty();
         for change in changes {
-            let mut states = self.states.lock().expect("no panic under the lock");
-            match states.1.changed(&change.path, change.is_directory) {
-                Some(new) => Self::add_states(&mut states.0, new),
+            match reader.changed(&change.path, change.is_directory) {
+                Some(new) => self.add_states(new),
                 None => elsewhere = true,
             }
         }
         if elsewhere {
-            self.read_states();
+            self.add_states(reader.new_ones());
         }
         elsewhere
     }
 
-    fn add_states(states: &mut Vec<State>, new: Vec<State>) {
+    fn add_states(&self, new: Vec<State>) {
+        let mut states = self.states.lock().expect("no panic under the lock");
         for new in new {
             // Read before its control group was there, or written again.
             let same = |old: &State| {
@@ -116,11 +113,10 @@ impl Known {
     }
 
     /// The container of a control group. One whose group was gone when its
-    /// state was read has its first process, or the path alone, which serves
-    /// while no other had the same.
+    /// state was read is known by path and first process.
     fn state(&self, path: &str, number: Option<u64>, pid: u32) -> Option<State> {
         let states = self.states.lock().expect("no panic under the lock");
-        let mut here = states.0.iter().rev().filter(|state| state.cgroup == path);
+        let mut here = states.iter().rev().filter(|state| state.cgroup == path);
         match number {
             None => here.next().cloned(),
             Some(_) => {
@@ -128,9 +124,7 @@ impl Known {
                 let exact = here.iter().find(|state| state.cgroup_id == number);
                 let mut groupless = here.iter().filter(|state| state.cgroup_id.is_none());
                 let by_process = groupless.find(|state| u32::try_from(state.pid) == Ok(pid));
-                let alone =
-                    || here.first().filter(|one| here.len() == 1 && one.cgroup_id.is_none());
-                exact.or(by_process).or_else(alone).map(|&state| state.clone())
+                exact.or(by_process).map(|&state| state.clone())
             }
         }
     }
@@ -250,7 +244,6 @@ impl Registry {
     /// runtime that made it, or as containerd announced it.
     async fn unknown(&self, id: &str, pid: u32) -> Option<ContainerInfo> {
         let (path, number) = split_unknown_id(id);
-        self.known.read_states();
         let Some(state) = self.known.state(path, number, pid) else { return self.known.get(path) };
         match &state.namespace {
             None => state.info(),
@@ -295,7 +288,7 @@ impl Registry {
     /// Directories of state of runtimes' containers that came and went since
     /// the start before anything could be read there.
     pub fn unread(&self) -> Vec<PathBuf> {
-        self.known.states.lock().expect("no panic under the lock").1.unread()
+        self.known.state_files.lock().expect("no panic under the lock").unread()
     }
 
     /// The bundles of all containers whose control group had that group's
@@ -303,7 +296,7 @@ impl Registry {
     pub fn bundles(&self, id: &str) -> Vec<Option<String>> {
         let (path, _) = split_unknown_id(id);
         let states = self.known.states.lock().expect("no panic under the lock");
-        let here = states.0.iter().filter(|state| state.cgroup == path);
+        let here = states.iter().filter(|state| state.cgroup == path);
         here.map(|state| match state.namespace {
             Some(_) => None,
             None => Some(state.info()?.image.reference),

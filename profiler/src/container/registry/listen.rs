@@ -166,8 +166,8 @@ async fn connect() -> Option<Containerd> {
 
 /// Reads the state files of OCI runtimes as they are written.
 pub(super) fn states(known: &Arc<Known>) {
-    watch(known, States::watched, true, Known::read_changed_states);
-    known.states.lock().expect("no panic under the lock").1.begin();
+    watch(known, States::watched, true, Known::read_states);
+    known.state_files.lock().expect("no panic under the lock").begin();
 }
 
 /// Reads Podman's lists as they are replaced: they hold a container from some
