@@ -152,7 +152,10 @@ impl Session {
                 Ok((key, Some(info))) => {
                     self.infos.insert(key, info);
                 }
-                Ok((key, None)) if key.engine == Engine::Unknown => self.doubtful.push(key),
+                Ok((key, None)) if key.engine == Engine::Unknown => {
+                    log::debug!("no runtime's state tells of control group {}", key.id);
+                    self.doubtful.push(key);
+                }
                 Ok((key, None)) => self.unknown.push(key),
                 Err(error) => log::warn!("looking a container up failed: {error}"),
             }
@@ -195,8 +198,11 @@ impl Session {
         // own. It may be a container where a runtime's state came and went.
         let is_told = |directory: &Path| {
             let name = directory.file_name().unwrap_or_default();
-            let ids = self.infos.keys().chain(&self.unknown).map(|key| &key.id);
-            ids.chain(self.infos.values().map(|info| &info.name)).any(|id| name == id.as_str())
+            let mut ids = self.infos.keys().chain(&self.unknown).map(|key| &key.id);
+            let mut names = self.infos.values().map(|info| &info.name);
+            // Names of bare runtimes are used again.
+            ids.any(|id| name == id.as_str())
+                || is_of_a_shim(directory) && names.any(|own| name == own.as_str())
         };
         let mut unread = self.registry.unread();
         unread.retain(|directory| !is_told(directory));

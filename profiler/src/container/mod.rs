@@ -11,6 +11,7 @@
 //! containerd  containerd's own interface      │ remembers
 //! cri         containerd and CRI-O, CRI       │
 //! oci         state files of runc and crun    │
+//! runtime     command lines of runc and crun   │
 //! unread      those that were gone too early  ┘
 //! snapshot    what a running container has open
 //! ```
@@ -25,6 +26,7 @@ mod json;
 pub mod oci;
 mod podman;
 mod registry;
+mod runtime;
 pub mod snapshot;
 mod unread;
 

@@ -13,6 +13,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -22,7 +23,7 @@ use serde_json::Value;
 
 use super::json::text;
 use super::unread::Unread;
-use super::{ContainerInfo, Engine, identify_path};
+use super::{ContainerInfo, Engine, identify_path, runtime};
 use crate::profile::{BytePath, ImageId};
 
 /// Below this the shims of containerd keep one runtime root a namespace.
@@ -43,7 +44,7 @@ pub struct State {
     /// Inode number of that group, which is its identity; none when it is
     /// gone or there is no v2 hierarchy.
     pub cgroup_id: Option<u64>,
-    /// First process.
+    /// First process; 0 while the runtime is still about to start it.
     pub pid: i32,
     /// Start of that process in clock ticks since boot; 0 where not told.
     pub pid_start: u64,
@@ -64,6 +65,9 @@ impl State {
     /// Its first process, if that still runs: a state file outlives a runtime
     /// that was killed, and process numbers are used again.
     pub fn running(&self) -> Option<i32> {
+        if self.pid == 0 {
+            return None;
+        }
         let stat = Process::new(self.pid).and_then(|process| process.stat()).ok()?;
         let same = self.pid_start == 0 || stat.starttime == self.pid_start;
         // One that ended stays in the table until its parent asks.
@@ -170,8 +174,18 @@ impl States {
             self.roots.iter().find(|root| directory.parent() == Some(&root.path)).cloned()
         };
         if is_directory && let Some(root) = root_of(path) {
-            self.unread.made(path.to_owned());
-            return Some(self.look(path, &root));
+            let time = self.unread.made(path.to_owned());
+            let mut found = self.look(path, &root);
+            let is_written = FILES.iter().any(|file| path.join(file).exists());
+            // containerd tells of its own.
+            if !is_written && root.namespace.is_none() {
+                let state = announced(path, time);
+                if !state.bundle.as_os_str().is_empty() {
+                    self.unread.read(path, state.pid, state.pid_start);
+                }
+                found.push(state);
+            }
+            return Some(found);
         }
         let directory = path.parent()?;
         let root = root_of(directory)?;
@@ -197,6 +211,13 @@ impl States {
                 continue;
             };
             self.unread.read(directory, state.pid, state.pid_start);
+            log::debug!(
+                "{}: control group {} ({:?}), process {}",
+                file.display(),
+                state.cgroup,
+                state.cgroup_id,
+                state.pid
+            );
             // Once more, until its control group is there.
             if state.cgroup_id.is_some() || cgroup2().is_none() {
                 self.seen.insert(file, version);
@@ -272,6 +293,31 @@ fn read(file: &Path, json: &[u8], root: &Root) -> Option<State> {
     state.namespace.clone_from(&root.namespace);
     state.cgroup_id = cgroup_id(&state.cgroup);
     Some(state)
+}
+
+/// A container of which there is no state yet, by the command line of its
+/// runtime; without bundle and rootfs where that could not be found. The start
+/// tells it from others of its name.
+fn announced(directory: &Path, time: u64) -> State {
+    let id = directory.file_name().unwrap_or_default();
+    let bundle = runtime::bundle(id.as_bytes()).unwrap_or_default();
+    let spec: Value = fs::read(bundle.join("config.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let id = id.to_string_lossy().into_owned();
+    let cgroup = text(&spec, "/linux/cgroupsPath").filter(|path| !path.is_empty());
+    log::debug!("{}: announced, bundle {}", directory.display(), bundle.display());
+    State {
+        // The runtimes' default.
+        cgroup: cgroup.map_or_else(|| format!("/{id}"), |path| cgroup_of_spec(&path)),
+        id,
+        pid_start: time,
+        rootfs: bundle.join(text(&spec, "/root/path").unwrap_or_default()),
+        mounts: destinations(spec.get("mounts")),
+        bundle,
+        ..State::default()
+    }
 }
 
 /// Whether a container with its state in that directory can be containerd's.

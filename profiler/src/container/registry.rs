@@ -103,6 +103,14 @@ impl Known {
             let same = |old: &State| {
                 (&old.cgroup, old.pid, old.pid_start) == (&new.cgroup, new.pid, new.pid_start)
             };
+            // The newest of those that were announced has become this one.
+            if new.pid != 0
+                && let Some(place) = states.iter().rposition(|old| {
+                    old.pid == 0 && (&old.id, &old.bundle) == (&new.id, &new.bundle)
+                })
+            {
+                states.remove(place);
+            }
             if new.cgroup_id.is_some() {
                 states.retain(|old| !same(old));
             } else if states.iter().any(same) {
@@ -113,7 +121,8 @@ impl Known {
     }
 
     /// The container of a control group. One whose group was gone when its
-    /// state was read is known by path and first process.
+    /// state was read is known by path and first process; one whose state was
+    /// never read by the path alone, if nothing else of that path can be it.
     fn state(&self, path: &str, number: Option<u64>, pid: u32) -> Option<State> {
         let states = self.states.lock().expect("no panic under the lock");
         let mut here = states.iter().rev().filter(|state| state.cgroup == path);
@@ -124,7 +133,10 @@ impl Known {
                 let exact = here.iter().find(|state| state.cgroup_id == number);
                 let mut groupless = here.iter().filter(|state| state.cgroup_id.is_none());
                 let by_process = groupless.find(|state| u32::try_from(state.pid) == Ok(pid));
-                exact.or(by_process).map(|&state| state.clone())
+                let mut announced = here.iter().filter(|state| state.pid == 0);
+                let first = announced.next().filter(|state| !state.bundle.as_os_str().is_empty());
+                let alone = first.filter(|first| announced.all(|one| one.bundle == first.bundle));
+                exact.or(by_process).or(alone).map(|&state| state.clone())
             }
         }
     }

@@ -22,12 +22,14 @@ struct Directory {
 }
 
 impl Unread {
-    /// A directory was made: the kernel told so.
-    pub fn made(&mut self, directory: PathBuf) {
+    /// A directory was made: the kernel told so. Returns how many times up to
+    /// now.
+    pub fn made(&mut self, directory: PathBuf) -> u64 {
         let entry = self.0.entry(directory).or_default();
         if !std::mem::take(&mut entry.found) {
             entry.made += 1;
         }
+        entry.made as u64
     }
 
     /// A directory was there when its parent was looked into.
@@ -39,9 +41,14 @@ impl Unread {
     }
 
     /// The state of a container with that first process was read; the start
-    /// tells it from a later one with the same number.
+    /// tells it from a later one with the same number. With 0 for a process
+    /// as much is known without its state, which may still come.
     pub fn read(&mut self, directory: &Path, pid: i32, start: u64) {
-        self.0.entry(directory.to_owned()).or_default().read.insert((pid, start));
+        let read = &mut self.0.entry(directory.to_owned()).or_default().read;
+        if read.insert((pid, start)) && pid != 0 {
+            let announced = read.iter().filter(|(pid, _)| *pid == 0).max().copied();
+            announced.map(|announced| read.remove(&announced));
+        }
     }
 
     /// Leaves out what is unread up to now: it was there before, or was left
@@ -80,6 +87,10 @@ mod tests {
         unread.read(&web(), 7, 2);
         unread.made(web());
         assert_eq!(unread.all().count(), 0);
+        unread.made(web());
+        assert_eq!(unread.all().count(), 1);
+        unread.read(&web(), 0, 3);
+        unread.read(&web(), 7, 3);
         unread.made(web());
         assert_eq!(unread.all().count(), 1);
     }
