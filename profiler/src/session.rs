@@ -251,13 +251,15 @@ fn names_image(reference: &str, info: &ContainerInfo) -> bool {
 }
 
 /// Whether a user's image reference may mean the image that a container was
-/// made with, of which nothing but that name is known.
+/// made with, of which nothing but that name is known. As with those of which
+/// more is known, one made with an ID is wanted by its ID only: builds make
+/// such containers all the time.
 fn could_name(reference: &str, used: &str) -> bool {
     let is_id = |name: &str| {
         let digits = name.trim_start_matches("sha256:");
         digits.len() >= 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
     };
-    is_id(reference) || is_id(used) || same_name(reference, used)
+    is_id(reference) || same_name(reference, used)
 }
 
 /// Whether two references are one, the usual registry and tag left out or not.
@@ -322,7 +324,7 @@ mod tests {
             ("nginx", "docker.io/library/nginx:latest", true),
             ("nginx", "redis", false),
             ("sha256:0123456789ab", "redis", true),
-            ("nginx", "0123456789abcdef", true),
+            ("nginx", "sha256:0123456789abcdef", false),
         ] {
             assert_eq!(could_name(reference, used), could, "{reference} {used}");
         }
