@@ -97,6 +97,8 @@ pub struct Loop {
     pub end: u64,
     /// Hash so far; the directory to arrive at, 0 on arrival.
     pub value: u64,
+    /// Hash of where the walk came by.
+    pub trail: u64,
 }
 
 /// Where [`Loop`] stands in a buffer, from its end.
@@ -156,7 +158,14 @@ fn hash(slot: u32, buffer: *mut u8, len: usize) -> u64 {
         hash = mix(hash, word & told(len - at));
     }
     let words = len.div_ceil(8).saturating_sub(INLINE_WORDS) as u32;
-    run(state(buffer), slot, words, hash_word, Loop { at: 0, end: len as u64, value: hash }).1
+    run(
+        state(buffer),
+        slot,
+        words,
+        hash_word,
+        Loop { at: 0, end: len as u64, value: hash, trail: 0 },
+    )
+    .1
 }
 
 /// The bytes of a word that belong to a name of which `left` bytes are left:
@@ -196,20 +205,61 @@ unsafe extern "C" fn hash_word(index: u64, slot: *mut c_void) -> i64 {
 
 /// Appends the names from `dentry` up to `root`, or its filesystem's root, at
 /// `end`. Returns the new end, and the dentry arrived at, 0 when not all
-/// fitted.
+/// fitted, or when the way there kept changing.
 #[inline(always)]
 fn append_path(slot: u32, buffer: *mut u8, dentry: u64, root: u64, end: u64) -> (u64, u64) {
-    let start = Loop { at: dentry, end, value: root };
+    /// Renames are rare; a container that does nothing else can be told that
+    /// its path was not learnt.
+    const TRIES: u32 = 3;
     let state = state(buffer);
-    let (end, _) = run(state, slot, DEPTH, append_name, start);
-    // SAFETY: see `state`.
-    let top = unsafe { core::ptr::read_volatile(&raw const (*state).at) };
-    // The walk marks its arrival by forgetting the root.
-    let arrived = unsafe { core::ptr::read_volatile(&raw const (*state).value) } == 0;
-    (end & (SCRATCH as u64 - 1), if arrived { top } else { 0 })
+    for _ in 0..TRIES {
+        let start = Loop { at: dentry, end, value: root, trail: 0 };
+        let (end, _) = run(state, slot, DEPTH, append_name, start);
+        // SAFETY: see `state`.
+        let (top, left, trail) = unsafe {
+            (
+                core::ptr::read_volatile(&raw const (*state).at),
+                core::ptr::read_volatile(&raw const (*state).value),
+                core::ptr::read_volatile(&raw const (*state).trail),
+            )
+        };
+        // The walk marks its arrival by forgetting the root.
+        if left != 0 {
+            return (end & (SCRATCH as u64 - 1), 0);
+        }
+        // Once more: a rename on the way would make a path that never was.
+        let again = Loop { at: dentry, end: 0, value: root, trail: 0 };
+        run(state, slot, DEPTH, follow, again);
+        // SAFETY: as above.
+        if trail == unsafe { core::ptr::read_volatile(&raw const (*state).trail) } {
+            return (end & (SCRATCH as u64 - 1), top);
+        }
+    }
+    (end & (SCRATCH as u64 - 1), 0)
 }
 
-/// Body of [`append_path`]'s loop.
+/// A dentry as far as a walk needs it.
+struct Step {
+    parent: u64,
+    /// `struct qstr`: hash in the low half, length in the high half; then the
+    /// address of the name.
+    name: [u64; 2],
+    /// Counts the changes of the above.
+    sequence: u32,
+}
+
+#[inline(always)]
+fn step(dentry: u64) -> Step {
+    let words: [u64; CHUNKS[2] / 8] = gulp(dentry);
+    let name = offset!(dentry_name);
+    Step {
+        parent: gulped(&words, offset!(dentry_parent)),
+        name: [gulped(&words, name), gulped(&words, name + 8)],
+        sequence: gulped(&words, offset!(dentry_seq)),
+    }
+}
+
+/// Body of [`append_path`]'s first loop.
 unsafe extern "C" fn append_name(_: u64, slot: *mut c_void) -> i64 {
     // SAFETY: the slot that `run` passes.
     let Some(buffer) = buffer(unsafe { *slot.cast::<u32>() }) else { return 1 };
@@ -218,8 +268,9 @@ unsafe extern "C" fn append_name(_: u64, slot: *mut c_void) -> i64 {
     // component has at most 255 bytes.
     unsafe {
         let dentry = (*state).at;
-        let parent: u64 = probe(dentry, offset!(dentry_parent));
-        if dentry == (*state).value || parent == dentry || parent == 0 {
+        let step = step(dentry);
+        (*state).trail = mix((*state).trail ^ u64::from(step.sequence), dentry);
+        if dentry == (*state).value || step.parent == dentry || step.parent == 0 {
             (*state).value = 0;
             return 1;
         }
@@ -227,13 +278,29 @@ unsafe extern "C" fn append_name(_: u64, slot: *mut c_void) -> i64 {
         if end >= FILL_MAX {
             return 1;
         }
-        let name: [u64; 2] = probe(dentry, offset!(dentry_name));
-        // `struct qstr`: hash in the low half, length in the high half.
-        let len = (name[0] >> 32) as usize & 0xff;
+        let len = (step.name[0] >> 32) as usize & 0xff;
         *buffer.add(end) = len as u8;
-        bpf_probe_read_kernel(buffer.add(end + 1).cast(), len as u32, name[1] as *const _);
+        bpf_probe_read_kernel(buffer.add(end + 1).cast(), len as u32, step.name[1] as *const _);
         (*state).end = (end + 1 + len) as u64;
-        (*state).at = parent;
+        (*state).at = step.parent;
+    }
+    0
+}
+
+/// Body of [`append_path`]'s second loop.
+unsafe extern "C" fn follow(_: u64, slot: *mut c_void) -> i64 {
+    // SAFETY: the slot that `run` passes.
+    let Some(buffer) = buffer(unsafe { *slot.cast::<u32>() }) else { return 1 };
+    let state = state(buffer);
+    // SAFETY: see `state`.
+    unsafe {
+        let dentry = (*state).at;
+        let step = step(dentry);
+        (*state).trail = mix((*state).trail ^ u64::from(step.sequence), dentry);
+        if dentry == (*state).value || step.parent == dentry || step.parent == 0 {
+            return 1;
+        }
+        (*state).at = step.parent;
     }
     0
 }

@@ -139,7 +139,7 @@ fn tell(slot: u32, cgroup: u64, dev: u32) -> u64 {
         let group: Typed = field(cset, offset!(cset_dfl_cgrp));
         field(group, offset!(cgroup_kn))
     };
-    let start = Loop { at: kn, end: HEADER as u64, value: 0 };
+    let start = Loop { at: kn, end: HEADER as u64, value: 0, trail: 0 };
     let (end, _) = run(state(buffer), slot, DEPTH, append, start);
     let end = end & (CGROUP_SCRATCH as u64 - 1);
     // SAFETY: the buffer is larger than a header and aligned.

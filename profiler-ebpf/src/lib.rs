@@ -185,6 +185,8 @@ pub struct Offsets {
     pub dentry_parent: u32,
     /// `dentry.d_name`.
     pub dentry_name: u32,
+    /// `dentry.d_seq`.
+    pub dentry_seq: u32,
     /// `dentry.d_inode`.
     pub dentry_inode: u32,
     /// `dentry.d_sb`.
@@ -223,9 +225,9 @@ pub struct Offsets {
     pub cqe_res: u32,
 }
 
-/// Bytes read at once of a `struct file`, and of a `struct inode` from `i_sb`
-/// on; user space checks that the fields lie within.
-pub const CHUNKS: [usize; 2] = [96, 32];
+/// Bytes read at once of a `struct file`, of a `struct inode` from `i_sb` on,
+/// and of a `struct dentry`; user space checks that the fields lie within.
+pub const CHUNKS: [usize; 3] = [96, 32, 48];
 
 /// What does not change while the programs run.
 #[repr(C)]

@@ -109,6 +109,7 @@ pub static OFFSETS: Offsets = Offsets {
     sb_root: 0,
     dentry_parent: 0,
     dentry_name: 0,
+    dentry_seq: 0,
     dentry_inode: 0,
     dentry_sb: 0,
     dentry_pprev: 0,

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
 use crate::capture::{CaptureError, Options, Probe, Touch};
 use crate::collect::{Collector, ContainerKey, Recording};
-use crate::container::{ContainerInfo, Engine, Registry};
+use crate::container::oci::is_of_a_shim;
+use crate::container::{ContainerInfo, Engine, Registry, group_of, identify_path};
 use crate::profile::Run;
 
 /// Why a session could not start or go on.
@@ -47,6 +49,8 @@ pub struct Session {
     resolving: JoinSet<(ContainerKey, Option<ContainerInfo>)>,
     infos: BTreeMap<ContainerKey, ContainerInfo>,
     unknown: Vec<ContainerKey>,
+    /// Control groups that no runtime's state tells of.
+    doubtful: Vec<ContainerKey>,
     started: String,
 }
 
@@ -77,20 +81,24 @@ impl Session {
         let probe = Probe::attach(options)?;
         Ok(Self {
             registry: Arc::new(registry),
+            collector: Collector::new(probe.host_dev()),
             probe,
-            collector: Collector::default(),
             filter,
             earlier,
             resolving: JoinSet::new(),
             infos: BTreeMap::new(),
             unknown: Vec::new(),
+            doubtful: Vec::new(),
             started: jiff::Timestamp::now().to_string(),
         })
     }
 
     /// Adds what a running container has open or mapped.
     pub fn add_snapshot(&mut self, info: &ContainerInfo, key: &ContainerKey, touches: Vec<Touch>) {
-        self.collector.add_snapshot(key, touches);
+        let pid = info.pid.and_then(|pid| u32::try_from(pid).ok());
+        let path = pid.and_then(group_of).and_then(|path| identify_path(&path));
+        let path = path.map(|group| group.path).unwrap_or_default();
+        self.collector.add_snapshot(key, &path, touches);
         self.infos.insert(key.clone(), info.clone());
     }
 
@@ -107,14 +115,14 @@ impl Session {
         result.map_err(SessionError::Poll)
     }
 
-    fn resolve(&mut self, new: Vec<ContainerKey>) {
-        for key in new {
+    fn resolve(&mut self, new: Vec<(ContainerKey, u32)>) {
+        for (key, pid) in new {
             if self.infos.contains_key(&key) {
                 continue;
             }
             let registry = Arc::clone(&self.registry);
             self.resolving.spawn(async move {
-                let info = registry.resolve(key.engine, &key.id).await;
+                let info = registry.resolve(key.engine, &key.id, pid).await;
                 (key, info)
             });
         }
@@ -146,24 +154,23 @@ impl Session {
                 Ok((key, Some(info))) => {
                     self.infos.insert(key, info);
                 }
-                // A control group that turned out to be no container.
-                Ok((key, None)) if key.engine == Engine::Unknown => {}
+                Ok((key, None)) if key.engine == Engine::Unknown => {
+                    log::debug!("no runtime's state tells of control group {}", key.id);
+                    self.doubtful.push(key);
+                }
                 Ok((key, None)) => self.unknown.push(key),
                 Err(error) => log::warn!("looking a container up failed: {error}"),
             }
         }
+        let inside = self.collector.settle(|key| self.infos.contains_key(key));
+        let mut unattributed = self.unattributed();
+        lost.unattributed = unattributed.iter().map(|key| self.collector.touches(key)).sum();
+        unattributed.extend(inside);
         let wanted: BTreeMap<_, _> = self
             .infos
             .into_iter()
             .filter(|(key, info)| wanted(&self.filter, &self.earlier, key, info))
             .collect();
-        let unattributed: Vec<_> = match &self.filter {
-            Filter::Only(_) => Vec::new(),
-            Filter::Started { .. } => {
-                self.unknown.into_iter().filter(|key| !self.earlier.contains(&key.id)).collect()
-            }
-        };
-        lost.unattributed = unattributed.iter().map(|key| self.collector.touches(key) as u64).sum();
         run.lost = lost;
         run.started = self.started;
         run.ended = jiff::Timestamp::now().to_string();
@@ -173,6 +180,52 @@ impl Session {
             registry.shutdown().await;
         }
         Ok(Outcome { profiles, unattributed })
+    }
+}
+
+impl Session {
+    /// Containers that may be among the wanted ones, of which some touches
+    /// are there and nothing else is known.
+    fn unattributed(&self) -> Vec<ContainerKey> {
+        let Filter::Started { images } = &self.filter else { return Vec::new() };
+        let could_be = |reference: Option<&str>| {
+            let fits = |image: &String| reference.is_none_or(|used| could_name(image, used));
+            images.is_empty() || images.iter().any(fits)
+        };
+        let named = self.unknown.iter().filter(|key| {
+            let reference = self.registry.reference(&key.id);
+            could_be(reference.as_deref())
+        });
+        // A group that nothing tells of may be anything that has a root of its
+        // own. It may be a container where a runtime's state came and went.
+        let is_told = |directory: &Path| {
+            let name = directory.file_name().unwrap_or_default();
+            let mut ids = self.infos.keys().chain(&self.unknown).map(|key| &key.id);
+            let mut names = self.infos.values().map(|info| &info.name);
+            // Names of bare runtimes are used again.
+            ids.any(|id| name == id.as_str())
+                || is_of_a_shim(directory) && names.any(|own| name == own.as_str())
+        };
+        let mut unread = self.registry.unread();
+        unread.retain(|directory| !is_told(directory));
+        if !unread.is_empty() {
+            log::info!("the state of containers was gone before it was read: {unread:?}");
+        }
+        // Bare runtimes' containers are called by their bundles.
+        let unread_could_be = unread.iter().any(|directory| is_of_a_shim(directory))
+            || !unread.is_empty()
+                && (images.is_empty() || images.iter().any(|image| image.starts_with('/')));
+        // Or where the states that were read are of several that had its path
+        // one after the other.
+        let doubtful = self.doubtful.iter().filter(|key| {
+            let bundles = self.registry.bundles(&key.id);
+            unread_could_be || bundles.iter().any(|bundle| could_be(bundle.as_deref()))
+        });
+        named
+            .chain(doubtful)
+            .filter(|key| !self.earlier.contains(&key.id) && self.collector.touches(key) > 0)
+            .cloned()
+            .collect()
     }
 }
 
@@ -193,6 +246,26 @@ fn wanted(
 
 /// Whether a user's image reference means this container's image.
 fn names_image(reference: &str, info: &ContainerInfo) -> bool {
+    let id = info.image.id.trim_start_matches("sha256:");
+    let wanted_id = reference.trim_start_matches("sha256:");
+    (wanted_id.len() >= 12 && id.starts_with(wanted_id))
+        || same_name(reference, &info.image.reference)
+}
+
+/// Whether a user's image reference may mean the image that a container was
+/// made with, of which nothing but that name is known. As with those of which
+/// more is known, one made with an ID is wanted by its ID only: builds make
+/// such containers all the time.
+fn could_name(reference: &str, used: &str) -> bool {
+    let is_id = |name: &str| {
+        let digits = name.trim_start_matches("sha256:");
+        digits.len() >= 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    is_id(reference) || same_name(reference, used)
+}
+
+/// Whether two references are one, the usual registry and tag left out or not.
+fn same_name(one: &str, other: &str) -> bool {
     let with_tag = |name: &str| {
         let last = name.rsplit('/').next().unwrap_or(name);
         if last.contains(':') || last.contains('@') {
@@ -206,10 +279,7 @@ fn names_image(reference: &str, info: &ContainerInfo) -> bool {
         let name = name.strip_prefix("docker.io/").unwrap_or(name);
         name.strip_prefix("library/").unwrap_or(name).to_owned()
     };
-    let id = info.image.id.trim_start_matches("sha256:");
-    let wanted_id = reference.trim_start_matches("sha256:");
-    (wanted_id.len() >= 12 && id.starts_with(wanted_id))
-        || short(&with_tag(reference)) == short(&with_tag(&info.image.reference))
+    short(&with_tag(one)) == short(&with_tag(other))
 }
 
 /// `uname -r`.
@@ -224,7 +294,9 @@ pub fn describe(key: &ContainerKey) -> String {
     let engine = match key.engine {
         Engine::Docker => "docker",
         Engine::Podman => "podman",
-        _ => "container",
+        Engine::Cri => "container",
+        // The path of a control group.
+        Engine::Unknown => return format!("container {}", key.id),
     };
     format!("{engine} {}", &key.id[..key.id.len().min(12)])
 }
@@ -250,5 +322,13 @@ mod tests {
         assert!(names_image("sha256:0123456789ab", &info("x")));
         assert!(!names_image("nginx:1", &info("nginx:latest")));
         assert!(!names_image("0123", &info("x")));
+        for (reference, used, could) in [
+            ("nginx", "docker.io/library/nginx:latest", true),
+            ("nginx", "redis", false),
+            ("sha256:0123456789ab", "redis", true),
+            ("nginx", "sha256:0123456789abcdef", false),
+        ] {
+            assert_eq!(could_name(reference, used), could, "{reference} {used}");
+        }
     }
 }

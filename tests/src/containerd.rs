@@ -1,6 +1,7 @@
 //! A containerd of the test's own, beside Docker's, with `ctr` and a small
 //! CRI client for it.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,17 +10,18 @@ use hyper::http::uri::PathAndQuery;
 use prost::Message;
 use tonic_prost::ProstCodec;
 
-use crate::engine::{Image, docker, output};
+use crate::engine::{ControlGroup, Image, docker, output};
 use crate::images::build;
 use crate::until;
-
-/// The image of pods' sandboxes.
-const PAUSE: &str = "localhost/profiler-test-pause:1";
 
 /// A running containerd; ended and removed at the end.
 pub struct Containerd {
     directory: tempfile::TempDir,
     child: Child,
+    /// The image of pods' sandboxes.
+    pause: Image,
+    /// What pods and containers have lived in.
+    groups: RefCell<Vec<ControlGroup>>,
 }
 
 impl Containerd {
@@ -28,6 +30,8 @@ impl Containerd {
     pub fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let place = directory.path().display();
+        let mut pause = Image::future("pause");
+        pause.name = format!("localhost/{}:1", pause.name);
         let config = format!(
             "version = 2\n\
              root = \"{place}/root\"\n\
@@ -35,12 +39,13 @@ impl Containerd {
              [grpc]\n\
              address = \"{place}/containerd.sock\"\n\
              [plugins.\"io.containerd.grpc.v1.cri\"]\n\
-             sandbox_image = \"{PAUSE}\"\n\
+             sandbox_image = \"{}\"\n\
              disable_tcp_service = true\n\
              restrict_oom_score_adj = true\n\
              [plugins.\"io.containerd.grpc.v1.cri\".cni]\n\
              bin_dir = \"{place}/cni\"\n\
-             conf_dir = \"{place}/cni\"\n"
+             conf_dir = \"{place}/cni\"\n",
+            pause.name
         );
         let file = directory.path().join("config.toml");
         fs::write(&file, config).expect("a configuration");
@@ -53,7 +58,7 @@ impl Containerd {
             .stderr(log)
             .spawn()
             .expect("containerd starts");
-        let containerd = Self { directory, child };
+        let containerd = Self { directory, child, pause, groups: RefCell::default() };
         until("containerd answers", || {
             containerd.ctr(&["version"]).output().is_ok_and(|output| output.status.success())
         });
@@ -96,8 +101,10 @@ impl Containerd {
     #[track_caller]
     pub fn pod(&self, name: &str, image: &str, arguments: &[&str]) -> Pod {
         let pause = build("pause-base", &pause_dockerfile(), |_| {});
-        docker(["tag", &pause.name, PAUSE]);
-        self.import(PAUSE, "k8s.io");
+        docker(["tag", &pause.name, &self.pause.name]);
+        self.import(&self.pause.name, "k8s.io");
+        let group = format!("/kubepods/besteffort/pod{name}");
+        self.groups.borrow_mut().push(ControlGroup(group.clone()));
         let config = SandboxConfig {
             metadata: Some(Metadata {
                 name: format!("{name}-pod"),
@@ -105,7 +112,7 @@ impl Containerd {
                 namespace: "default".into(),
             }),
             linux: Some(LinuxSandboxConfig {
-                cgroup_parent: format!("/kubepods/besteffort/pod{name}"),
+                cgroup_parent: group,
                 security: Some(SandboxSecurity {
                     namespaces: Some(NamespaceOption { network: NODE }),
                 }),
@@ -183,6 +190,10 @@ impl Drop for Containerd {
         // SAFETY: a process that this object started and has not waited for.
         unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGTERM) };
         let _ = self.child.wait();
+        // Only where nothing else is in them.
+        for namespace in ["default", "k8s.io"] {
+            let _ = fs::remove_dir(Path::new("/run/containerd/runc").join(namespace));
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Docker and Podman by their command lines.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -79,11 +81,14 @@ pub struct Container {
 }
 
 impl Container {
-    /// `docker run --detach` with these arguments.
+    /// What `docker run --detach` does with these arguments, in two steps: one
+    /// that cannot be started is removed, too.
     #[track_caller]
     pub fn start(arguments: &[&str]) -> Self {
-        let id = docker(["run", "--detach"].iter().chain(arguments));
-        Self { engine: "docker", id }
+        let id = docker(["create"].iter().chain(arguments));
+        let container = Self { engine: "docker", id };
+        docker(["start", &container.id]);
+        container
     }
 
     /// `podman run --detach` with these arguments.
@@ -114,6 +119,61 @@ impl Drop for Container {
     fn drop(&mut self) {
         remove(self.engine, &["rm", "--force", "--volumes", &self.id]);
     }
+}
+
+/// An image in Podman's storage; dropping this removes its name, and it with
+/// the last of its names.
+pub struct PodmanImage {
+    /// Its reference.
+    pub name: String,
+}
+
+impl PodmanImage {
+    /// Hands an image over from Docker, under a name of its own.
+    #[track_caller]
+    pub fn from_docker(image: &Image) -> Self {
+        let own = Image::future("podman");
+        docker(["tag", &image.name, &own.name]);
+        let pipe = r#"docker save "$0" | podman load --quiet"#;
+        output(Command::new("sh").args(["-c", pipe, &own.name]));
+        Self { name: format!("localhost/{}", own.name) }
+    }
+
+    /// For those who only want its name.
+    pub fn image(&self) -> Image {
+        Image { name: self.name.clone(), temporary: false }
+    }
+}
+
+impl Drop for PodmanImage {
+    fn drop(&mut self) {
+        remove("podman", &["image", "rm", "--force", &self.name]);
+    }
+}
+
+/// A control group that a test has made, by its path from the root of every
+/// hierarchy; dropping this removes it with those below it.
+pub struct ControlGroup(pub String);
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        let top = Path::new("/sys/fs/cgroup");
+        let below = fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path());
+        for hierarchy in below.chain([top.to_owned()]) {
+            remove_group(&hierarchy.join(self.0.trim_start_matches('/')));
+        }
+    }
+}
+
+/// Removes empty control groups, those below first: nothing but empty ones
+/// can be removed.
+fn remove_group(group: &Path) {
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_group(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(group);
 }
 
 /// `podman run`, with what the machine's cgroups and limits ask for: crun

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use integration_tests::containerd::Containerd;
-use integration_tests::engine::{Container, Image, docker, output, unique};
+use integration_tests::engine::{Container, ControlGroup, Image, docker, output, unique};
 use integration_tests::images;
 use integration_tests::profile::Profile;
 use integration_tests::program::{Outcome, profile_file, profiler};
@@ -90,6 +90,35 @@ fn a_bare_runc_container_is_known_by_its_bundle() {
     assert!(containers.iter().all(|one| one.as_str().unwrap().starts_with(&format!("/{id}#"))));
 }
 
+/// The second container comes and goes while the profiler sleeps, so that its
+/// touches are there and its state is not.
+#[test]
+fn a_bare_runc_container_that_nobody_could_look_at_makes_the_profile_incomplete() {
+    let directory = tempfile::tempdir().unwrap();
+    let (image, _) = image("runc");
+    let place = directory.path().join("bundle");
+    bundle(&place, &image, &["/toolbox", "cat", "/etc/read.conf"]);
+    let reference = place.to_str().unwrap();
+    let id = unique("runc");
+    let script =
+        format!("{RUNC}; set -- \"$1\" \"$2-2\"; kill -STOP $PPID; {RUNC}; kill -CONT $PPID");
+    let outcome = Outcome::of(&mut run(directory.path(), reference, &script, &[reference, &id]));
+    let outcome = outcome.succeeded();
+    assert!(outcome.stderr.contains(&format!("container /{id}-2#")), "{outcome:#?}");
+    let profile = Profile::read(&profile_file(directory.path()));
+    assert_eq!(profile.runs()[0]["containers"].as_array().unwrap().len(), 1);
+    let lost = profile.lost();
+    assert!(matches!(&lost[..], [(cause, 2..)] if cause == "unattributed"), "{lost:?}");
+
+    // Not where it cannot be of the image asked for.
+    let (image, _) = self::image("other");
+    let script = format!("kill -STOP $PPID; {RUNC}; kill -CONT $PPID; docker run --rm \"$3\"");
+    let words = [reference, &id, &image.name];
+    let mut command = run(directory.path(), &image.name, &script, &words);
+    Outcome::of(&mut command).succeeded();
+    assert_eq!(Profile::read(&profile_file(directory.path())).lost(), []);
+}
+
 #[test]
 fn one_name_used_by_two_bundles_gives_two_profiles() {
     let directory = tempfile::tempdir().unwrap();
@@ -112,8 +141,9 @@ fn a_control_group_of_the_users_choice_and_a_user_namespace() {
     let place = directory.path().join("bundle");
     bundle(&place, &image, &["/toolbox", "cat", "/etc/read.conf"]);
     let id = unique("runc");
+    let parent = ControlGroup(format!("/{id}-parent"));
     configure(&place, |spec| {
-        spec["linux"]["cgroupsPath"] = format!("/{id}-parent/leaf").into();
+        spec["linux"]["cgroupsPath"] = format!("{}/leaf", parent.0).into();
         let mapping = serde_json::json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
         spec["linux"]["uidMappings"] = mapping.clone();
         spec["linux"]["gidMappings"] = mapping;
@@ -252,11 +282,43 @@ fn a_container_inside_a_container_does_not_mix_with_it() {
 fn docker_with_a_control_group_parent_of_the_users_choice() {
     let directory = tempfile::tempdir().unwrap();
     let (image, digest) = image("parent");
-    let parent = format!("--cgroup-parent=/{}", unique("parent"));
+    let group = ControlGroup(format!("/{}", unique("parent")));
+    let parent = format!("--cgroup-parent={}", group.0);
     let script = r#"docker run --rm "$1" "$2" cat /etc/read.conf"#;
     let words = [parent.as_str(), &image.name];
     Outcome::of(&mut run(directory.path(), &image.name, script, &words)).succeeded();
     assert_eq!(profile(directory.path()).0["image"]["id"], digest.as_str());
+}
+
+/// A container that is gone with its image before the profiler can ask counts
+/// where it may have been of an image asked for, by the name it was made with.
+#[test]
+fn a_container_that_is_gone_with_its_image_counts_where_it_may_be_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (wanted, _) = image("wanted");
+    let script = r#"kill -STOP $PPID
+        docker run --rm "$1" cat /etc/unread.conf
+        docker image rm "$1"
+        kill -CONT $PPID
+        docker run --rm "$2" cat /etc/read.conf"#;
+    for is_asked_for in [false, true] {
+        let (gone, _) = image("gone");
+        let mut command = profiler(["run", "--force", "--image", &wanted.name]);
+        if is_asked_for {
+            command.args(["--image", &gone.name]);
+        }
+        command.arg("-o").arg(profile_file(directory.path()));
+        command.args(["--", "sh", "-c", script, "sh", &gone.name, &wanted.name]);
+        let outcome = Outcome::of(&mut command).succeeded();
+        let profile = Profile::read(&profile_file(directory.path()));
+        assert_eq!(profile.image(), wanted.name);
+        let lost = profile.lost();
+        match &lost[..] {
+            [] if !is_asked_for => {}
+            [(cause, 2..)] if is_asked_for => assert_eq!(cause, "unattributed"),
+            _ => panic!("asked for: {is_asked_for}, lost: {lost:?}, {outcome:#?}"),
+        }
+    }
 }
 
 #[test]

@@ -519,8 +519,9 @@ fn host_in_a_root_of_its_own(root: &Path) {
     );
 }
 
-#[test]
-fn a_control_group_named_as_a_neighbours_is_not_the_neighbour() {
+/// A container that moves to a control group with its neighbour's name.
+#[track_caller]
+fn named_as_the_neighbour(how: &str) -> Profiles {
     let images = [images::hostile(), images::neighbour(KNOWN)];
     let directory = tempfile::tempdir().unwrap();
     let watch = Watch::start_of(directory.path(), &[&images[0], &images[1]]);
@@ -529,11 +530,26 @@ fn a_control_group_named_as_a_neighbours_is_not_the_neighbour() {
     let neighbour =
         Container::start(&["--name", &name, &images[1].name, "visit", "/known", &count, "4000"]);
     let options = [&MAY_MOUNT[..], &["--cgroupns", "private", "--network", "none"]].concat();
-    let verb = [images[0].name.as_str(), "pose", "cgroup", &neighbour.id];
+    let verb = [images[0].name.as_str(), "pose", how, &neighbour.id];
     let hostile = Container::start(&[&options[..], &verb].concat());
-    let pair = Pair { directory, images, watch, hostile, neighbour };
-    let profiles = pair.finish();
+    Pair { directory, images, watch, hostile, neighbour }.finish()
+}
+
+#[test]
+fn a_control_group_named_as_a_neighbours_is_not_the_neighbour() {
+    let profiles = named_as_the_neighbour("cgroup");
     profiles.whole();
     let seen = paths(&profiles.hostile);
     assert!(has(&seen, "/etc/shadow"), "{:?}", shown(&seen));
+}
+
+#[test]
+fn nor_is_one_with_a_root_of_its_own() {
+    let profiles = named_as_the_neighbour("cgroup-root");
+    assert_eq!(profiles.neighbour.lost(), []);
+    // What is inside of a container and of no known image is told of.
+    let lost = profiles.hostile.lost();
+    assert!(matches!(&lost[..], [(cause, 1..)] if cause == "unattributed"), "{lost:?}");
+    nothing_of_the_pose(&everything(&profiles.hostile));
+    nothing_of_the_pose(&everything(&profiles.neighbour));
 }

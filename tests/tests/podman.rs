@@ -2,27 +2,19 @@
 
 use std::process::Command;
 
-use integration_tests::engine::{Container, Image, output, podman};
+use integration_tests::engine::{Container, PodmanImage, output, podman};
 use integration_tests::images;
 use integration_tests::profile::Profile;
 use integration_tests::program::{Outcome, profile_file, profiler};
 use integration_tests::watch::Watch;
 
-/// Hands an image from Docker to Podman; its name there.
-#[track_caller]
-fn hand_over(image: &Image) -> String {
-    let pipe = r#"docker save "$0" | podman load --quiet"#;
-    output(Command::new("sh").args(["-c", pipe, &image.name]));
-    format!("localhost/{}", image.name)
-}
-
 #[test]
 fn a_podman_container_is_profiled_and_its_image_minimized() {
     let directory = tempfile::tempdir().unwrap();
     let image = images::scratch();
-    let name = hand_over(&image);
-    let watch = Watch::start(directory.path());
-    output(podman().args(["--rm", &name, "cat", "/etc/read.conf"]));
+    let there = PodmanImage::from_docker(&image);
+    let watch = Watch::start_of(directory.path(), &[&there.image()]);
+    output(podman().args(["--rm", &there.name, "cat", "/etc/read.conf"]));
     let profile = watch.finish();
     assert_eq!(profile.lost(), []);
     let paths = profile.paths();
@@ -38,9 +30,9 @@ fn a_podman_container_is_profiled_and_its_image_minimized() {
 #[test]
 fn podman_exec_is_seen() {
     let directory = tempfile::tempdir().unwrap();
-    let name = hand_over(&images::scratch());
-    let watch = Watch::start(directory.path());
-    let container = Container::start_podman(&[&name, "sleep", "60"]);
+    let there = PodmanImage::from_docker(&images::scratch());
+    let watch = Watch::start_of(directory.path(), &[&there.image()]);
+    let container = Container::start_podman(&[&there.name, "sleep", "60"]);
     output(Command::new("podman").args([
         "--runtime",
         "runc",
@@ -57,8 +49,8 @@ fn podman_exec_is_seen() {
 #[test]
 fn a_running_podman_container_is_recorded() {
     let directory = tempfile::tempdir().unwrap();
-    let name = hand_over(&images::scratch());
-    let container = Container::start_podman(&[&name, "sleep", "60"]);
+    let there = PodmanImage::from_docker(&images::scratch());
+    let container = Container::start_podman(&[&there.name, "sleep", "60"]);
     let file = profile_file(directory.path());
     Outcome::of(
         profiler(["record", "--container", &container.id, "--duration", "1", "-o"]).arg(&file),
@@ -71,11 +63,11 @@ fn a_running_podman_container_is_recorded() {
 fn nginx_under_podman_gives_what_it_gives_under_docker() {
     let directory = tempfile::tempdir().unwrap();
     let image = images::nginx();
-    let name = hand_over(&image);
-    let watch = Watch::start(directory.path());
-    output(podman().args(["--rm", &name, "nginx", "-t"]));
+    let there = PodmanImage::from_docker(&image);
+    let watch = Watch::start_of(directory.path(), &[&there.image()]);
+    output(podman().args(["--rm", &there.name, "nginx", "-t"]));
     let by_podman = watch.finish().paths();
-    let watch = Watch::start(directory.path());
+    let watch = Watch::start_of(directory.path(), &[&image]);
     integration_tests::engine::docker(["run", "--rm", &image.name, "nginx", "-t"]);
     let by_docker = watch.finish().paths();
     let differ: Vec<_> = by_podman

@@ -52,6 +52,27 @@ fn a_container_is_found_by_its_name_and_the_duration_is_kept() {
     assert!(Profile::read(&file).paths().contains("/toolbox"));
 }
 
+/// The shell was executed before anybody looked.
+#[test]
+fn the_executable_of_a_process_that_ran_before_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = images::busybox(true);
+    let script = "while read word < /usr/share/words; do :; done";
+    let container = Container::start(&["--network", "none", &image.name, "sh", "-c", script]);
+    let file = profile_file(directory.path());
+    let mut record = profiler(["record", "--container", &container.id, "--duration", "1", "-o"]);
+    Outcome::of(record.arg(&file)).succeeded();
+    let profile = Profile::read(&file);
+    let entries = profile.0["paths"].as_array().unwrap();
+    let exe_of = |path: &str| {
+        let found = entries.iter().find(|entry| entry["path"] == path);
+        found.unwrap_or_else(|| panic!("{path} is not in {entries:#?}"))["exe"].clone()
+    };
+    for path in ["/usr/share/words", "/bin/busybox"] {
+        assert_eq!(exe_of(path), "/bin/busybox", "{path}");
+    }
+}
+
 #[test]
 fn a_container_that_is_not_there_is_named() {
     let directory = tempfile::tempdir().unwrap();

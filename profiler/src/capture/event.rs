@@ -40,7 +40,7 @@ pub struct Touch {
     pub comm: String,
     /// How.
     pub kind: Kind,
-    /// The file's place in its filesystem, where the touch had a file.
+    /// The file's place in the rootfs, where the touch had a file.
     pub path: Option<BytePath>,
     /// The name spoken, made absolute, where there was one.
     pub name: Option<BytePath>,

@@ -25,12 +25,14 @@ pub fn from_btf(btf: &Btf) -> Result<Offsets, BtfError> {
     // The kernel side reads these structures in one go, so far.
     let within = |name: &str, path: &[&str], from: u32, chunk: usize| {
         let offset = of(name, path)?;
-        if offset < from || (offset - from) as usize + 8 > CHUNKS[chunk] {
+        // A name in a dentry is two words.
+        let size = if path == ["d_name"] { 16 } else { 8 };
+        if offset < from || (offset - from) as usize + size > CHUNKS[chunk] {
             return Err(BtfError::TooFar(format!("{name}.{}", path.join("."))));
         }
         Ok(offset)
     };
-    let (file, inode) = (0, 1);
+    let (file, inode, dentry) = (0, 1, 2);
     let inode_sb = of("inode", &["i_sb"])?;
     let arguments = |names: [&[&str]; 5]| {
         let mut offsets = [0; 5];
@@ -69,8 +71,9 @@ pub fn from_btf(btf: &Btf) -> Result<Offsets, BtfError> {
         inode_ino: within("inode", &["i_ino"], inode_sb, inode)?,
         sb_dev: of("super_block", &["s_dev"])?,
         sb_root: of("super_block", &["s_root"])?,
-        dentry_parent: of("dentry", &["d_parent"])?,
-        dentry_name: of("dentry", &["d_name"])?,
+        dentry_parent: within("dentry", &["d_parent"], 0, dentry)?,
+        dentry_name: within("dentry", &["d_name"], 0, dentry)?,
+        dentry_seq: within("dentry", &["d_seq"], 0, dentry)?,
         dentry_inode: of("dentry", &["d_inode"])?,
         dentry_sb: of("dentry", &["d_sb"])?,
         dentry_pprev: of("dentry", &["d_hash", "pprev"])?,

@@ -88,6 +88,7 @@ pub struct Probe {
     losses: PerCpuHashMap<MapData, u64, [u64; counter::COUNT as usize]>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     tier: Tier,
+    host_dev: u32,
     undecodable: u64,
 }
 
@@ -149,12 +150,13 @@ impl Probe {
     /// See [`CaptureError`].
     pub fn attach(options: Options) -> Result<Self, CaptureError> {
         let kernel = Kernel::read()?;
+        let host = host()?;
         let settings = Plain(Settings {
             // The rest is for those who do not flood it.
             crowded: options.ring_bytes / 4 * 3,
             budget: options.table_entries / 2,
             uring_result: u32::from(kernel.hooks.uring_passes_result),
-            ..host()?
+            ..host
         });
         let table = Plain(*syscalls::table());
         let mut ebpf = EbpfLoader::new()
@@ -189,12 +191,27 @@ impl Probe {
         let counters = PerCpuArray::try_from(counters).map_err(|error| refused(&error))?;
         let losses = ebpf.take_map("LOSSES").expect("the object has this map");
         let losses = PerCpuHashMap::try_from(losses).map_err(|error| refused(&error))?;
-        Ok(Self { ebpf, ring, counters, losses, logger, tier, undecodable: 0 })
+        Ok(Self {
+            ebpf,
+            ring,
+            counters,
+            losses,
+            logger,
+            tier,
+            host_dev: host.host_dev,
+            undecodable: 0,
+        })
     }
 
     /// The hook tier in use.
     pub fn tier(&self) -> Tier {
         self.tier
+    }
+
+    /// Device of the host's root filesystem, as in
+    /// [`Touch::dev`](super::event::Touch::dev).
+    pub fn host_dev(&self) -> u32 {
+        self.host_dev
     }
 
     /// Waits for records, a tenth of a second at most, and hands each to

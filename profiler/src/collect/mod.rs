@@ -2,7 +2,8 @@
 //! come in, and folded into one recording an image at the end.
 //!
 //! A container is known by its control group, which the kernel side names
-//! before the group's first touch; a touch from a group that tells nothing
+//! before the group's first touch, and by where that group is: programs in a
+//! container can give a group any name below their own. A touch from a group that tells nothing
 //! (a nested one, or an engine's helper in the same rootfs) is known by the
 //! rootfs it falls on.
 //!
@@ -26,8 +27,6 @@ mod table;
 mod tree;
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 
 pub use recording::Recording;
 
@@ -57,10 +56,14 @@ struct Container {
     table: Table,
     /// Lookups beyond [`MISSING_MAX`].
     missing_dropped: u64,
+    /// Touches of what is inside of it and of no known image.
+    unattributed: u64,
     /// What may be no container: a control group without an engine's name.
     doubtful: bool,
     /// Whether a rootfs is known to be its own.
     has_rootfs: bool,
+    /// Device of its rootfs; 0 before its first touch.
+    dev: u32,
 }
 
 /// The container of a control group, and those around it, nearest first.
@@ -75,38 +78,41 @@ struct Owner {
 pub struct Collector {
     clock: Clock,
     containers: Vec<Container>,
-    /// Places in `containers`.
-    by_key: BTreeMap<ContainerKey, usize>,
+    /// Device of the host's root filesystem: no container's own.
+    host_dev: u32,
+    /// Places in `containers`, by key and path of the control group; one that
+    /// is known by a snapshot alone may have no path.
+    places: BTreeMap<(ContainerKey, String), usize>,
     by_cgroup: HashMap<u64, Owner>,
     by_rootfs: HashMap<u32, usize>,
     /// By control group.
     lost: HashMap<u64, Lost>,
 }
 
-impl Default for Collector {
-    /// An empty one, whose times count from now on.
-    fn default() -> Self {
+impl Collector {
+    /// An empty one, whose times count from now on. `host_dev` is the device
+    /// of the host's root filesystem: containers may have a directory of it
+    /// for a rootfs, but so may anything else.
+    pub fn new(host_dev: u32) -> Self {
         Self {
             clock: Clock::now(),
             containers: Vec::new(),
-            by_key: BTreeMap::new(),
+            host_dev,
+            places: BTreeMap::new(),
             by_cgroup: HashMap::new(),
             by_rootfs: HashMap::new(),
             lost: HashMap::new(),
         }
     }
-}
 
-impl Collector {
-    /// Takes an event. Returns the containers that it is the first of.
-    pub fn take(&mut self, event: Event) -> Vec<ContainerKey> {
+    /// Takes an event. Returns the containers that it is the first of, with
+    /// the process by which they were seen.
+    pub fn take(&mut self, event: Event) -> Vec<(ContainerKey, u32)> {
         match event {
-            Event::Cgroup { cgroup, names, .. } => {
+            Event::Cgroup { cgroup, names, pid } => {
                 let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-                match identify(&names) {
-                    Some(group) => self.group(cgroup, group),
-                    None => Vec::new(),
-                }
+                let new = identify(&names).map(|group| self.group(cgroup, group));
+                new.into_iter().flatten().map(|key| (key, pid)).collect()
             }
             Event::Touch(touch) => {
                 self.touch(touch);
@@ -121,14 +127,13 @@ impl Collector {
         // same path by its number.
         let id = if engine == Engine::Unknown { unknown_id(&id, cgroup) } else { id };
         let mut new = Vec::new();
-        let mut places = std::iter::once((engine, id)).chain(group.around).map(|(engine, id)| {
+        let own = ((engine, id), group.path);
+        let mut places = std::iter::once(own).chain(group.around).map(|((engine, id), path)| {
             let key = ContainerKey { engine, id };
-            let known = self.by_key.contains_key(&key);
-            let place = self.place(&key);
-            if !known {
-                new.push(key);
+            if self.places_of(&key).next().is_none() {
+                new.push(key.clone());
             }
-            place
+            self.place(key, path)
         });
         let place = places.next().expect("the group's own");
         let around = places.collect();
@@ -137,17 +142,28 @@ impl Collector {
     }
 
     /// A container's place, made if it is new.
-    fn place(&mut self, key: &ContainerKey) -> usize {
-        if let Some(&place) = self.by_key.get(key) {
-            return place;
-        }
+    fn place(&mut self, key: ContainerKey, path: String) -> usize {
         let doubtful = key.engine == Engine::Unknown;
-        self.containers.push(Container { doubtful, ..Container::default() });
-        self.by_key.insert(key.clone(), self.containers.len() - 1);
-        self.containers.len() - 1
+        *self.places.entry((key, path)).or_insert_with(|| {
+            self.containers.push(Container { doubtful, ..Container::default() });
+            self.containers.len() - 1
+        })
+    }
+
+    /// Path and place of all that goes by that key.
+    fn places_of<'a>(
+        &'a self,
+        key: &ContainerKey,
+    ) -> impl Iterator<Item = (&'a str, usize)> + use<'a> {
+        let key = key.clone();
+        self.places
+            .range((key.clone(), String::new())..)
+            .take_while(move |((other, _), _)| *other == key)
+            .map(|((_, path), &place)| (path.as_str(), place))
     }
 
     fn touch(&mut self, touch: Touch) {
+        let own_dev = touch.dev != self.host_dev;
         let owner = self.by_rootfs.get(&touch.dev).copied();
         let place = match self.by_cgroup.get(&touch.cgroup) {
             Some(Owner { place, around }) => match (owner, around.first()) {
@@ -166,7 +182,10 @@ impl Collector {
                     // reused after a container's rootfs is unmounted. What
                     // may be no container takes none from one that is.
                     let vacant = owner.is_none_or(|owner| self.containers[owner].doubtful);
-                    if owner != Some(*place) && (vacant || !self.containers[*place].doubtful) {
+                    if own_dev
+                        && owner != Some(*place)
+                        && (vacant || !self.containers[*place].doubtful)
+                    {
                         self.by_rootfs.insert(touch.dev, *place);
                         self.containers[*place].has_rootfs = true;
                     }
@@ -183,9 +202,16 @@ impl Collector {
         self.containers[place].keep(&self.clock, touch);
     }
 
-    /// Adds what was found open or mapped when recording began.
-    pub fn add_snapshot(&mut self, key: &ContainerKey, touches: impl IntoIterator<Item = Touch>) {
-        let place = self.place(key);
+    /// Adds what was found open or mapped when recording began, in the
+    /// container of that key whose control group has that path; empty where
+    /// that is not known.
+    pub fn add_snapshot(
+        &mut self,
+        key: &ContainerKey,
+        path: &str,
+        touches: impl IntoIterator<Item = Touch>,
+    ) {
+        let place = self.place(key.clone(), path.to_owned());
         for touch in touches {
             self.containers[place].keep(&self.clock, touch);
         }
@@ -198,15 +224,73 @@ impl Collector {
 
     /// Containers seen, in order of their IDs.
     pub fn containers(&self) -> impl Iterator<Item = &ContainerKey> {
-        self.by_key.keys()
+        let mut keys: Vec<_> = self.places.keys().map(|(key, _)| key).collect();
+        keys.dedup();
+        keys.into_iter()
     }
 
     /// How many touches of a container were kept.
-    pub fn touches(&self, key: &ContainerKey) -> usize {
-        self.by_key.get(key).map_or(0, |&place| {
-            let table = &self.containers[place].table;
-            table.count(Role::Path) + table.count(Role::Name)
-        })
+    pub fn touches(&self, key: &ContainerKey) -> u64 {
+        self.places_of(key).map(|(_, place)| self.containers[place].touches()).sum()
+    }
+
+    /// Settles what the groups inside of containers are, once it is known
+    /// which of all containers are real. In a real one:
+    ///
+    /// - a group with a container's name is one of an engine inside, or means
+    ///   to be taken for a neighbour. Whatever it is, the engines that know
+    ///   the outer container know nothing of it: its touches are unattributed,
+    ///   at the outer one's cost.
+    /// - a group without, on the outer container's rootfs, is a part of it.
+    /// - any other has a rootfs of its own and is not looked at.
+    ///
+    /// Of several groups with the name of one container the topmost is real.
+    /// Returns what was taken out.
+    pub fn settle(&mut self, is_known: impl Fn(&ContainerKey) -> bool) -> Vec<ContainerKey> {
+        let mut by_depth: Vec<_> = self
+            .places
+            .iter()
+            .filter(|((_, path), _)| !path.is_empty())
+            .map(|((key, path), &place)| (key.clone(), path.clone(), place))
+            .collect();
+        by_depth.sort_by_key(|(_, path, _)| path.matches('/').count());
+        // Paths are used again: of several at one the newest that was there
+        // before the inner group. Places are in order of appearance.
+        let mut real: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut topmost: HashMap<ContainerKey, usize> = HashMap::new();
+        let mut moved: HashMap<usize, usize> = HashMap::new();
+        let mut taken_out = Vec::new();
+        for (key, path, place) in by_depth {
+            let above = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
+            let outer = above.filter_map(|path| real.get(path)).next().and_then(|outer| {
+                outer.iter().filter(|&&outer| outer < place).max().or_else(|| outer.first())
+            });
+            let Some(&outer) = outer.or_else(|| topmost.get(&key)) else {
+                if is_known(&key) {
+                    real.entry(path).or_default().push(place);
+                }
+                topmost.insert(key, place);
+                continue;
+            };
+            self.places.remove(&(key.clone(), path));
+            let inner = std::mem::take(&mut self.containers[place]);
+            let outer_dev = self.containers[outer].dev;
+            if key.engine != Engine::Unknown {
+                if inner.touches() > 0 {
+                    self.containers[outer].unattributed += inner.touches();
+                    taken_out.push(key);
+                }
+            } else if inner.dev == outer_dev && outer_dev != self.host_dev {
+                let outer = &mut self.containers[outer];
+                outer.missing_dropped += inner.missing_dropped;
+                outer.table.absorb(inner.table);
+            }
+            moved.insert(place, outer);
+        }
+        for owner in self.by_cgroup.values_mut() {
+            owner.place = moved.get(&owner.place).copied().unwrap_or(owner.place);
+        }
+        taken_out
     }
 
     /// Folds the containers that `infos` knows into one recording an image,
@@ -230,10 +314,11 @@ impl Collector {
         }
         // A bare runtime's containers have no image: one profile a bundle.
         let mut images: BTreeMap<(&str, &str), (&ImageId, Run, Option<Table>)> = BTreeMap::new();
-        for (key, place) in self.by_key {
-            let Container { table, missing_dropped, .. } =
+        for ((key, _), place) in self.places {
+            let Container { table, missing_dropped, unattributed, .. } =
                 std::mem::take(&mut self.containers[place]);
-            let lost = lost_by_place.remove(&place).unwrap_or_default();
+            let mut lost = lost_by_place.remove(&place).unwrap_or_default();
+            lost.unattributed += unattributed;
             // Known only as what is around another.
             if table.is_empty() && table.dropped == 0 && lost == Lost::default() {
                 continue;
@@ -249,10 +334,10 @@ impl Collector {
             run.mounts.extend(info.mounts.iter().cloned());
             run.missing_dropped += missing_dropped;
             run.lost += lost;
-            // As its components, without a slash at the end.
-            let rootfs: Option<PathBuf> =
-                info.rootfs.as_ref().map(|path| path.components().collect());
-            fold(merged, table, rootfs.as_ref().map(|path| path.as_os_str().as_bytes()));
+            match merged {
+                Some(merged) => merged.absorb(table),
+                None => *merged = Some(table),
+            }
         }
         images
             .into_values()
@@ -265,21 +350,15 @@ impl Collector {
     }
 }
 
-/// Folds a container's table into its image's. Where the rootfs is a plain
-/// directory of the host's filesystem (vfs and btrfs drivers), paths reach up
-/// to that filesystem's root, and the directory's own is cut off.
-fn fold(image: &mut Option<Table>, table: Table, rootfs: Option<&[u8]>) {
-    let rootfs = rootfs.filter(|rootfs| *rootfs != b"/" && table.reaches(rootfs));
-    match image {
-        Some(image) => image.absorb(table, rootfs),
-        // The usual case: one container, and nothing to cut.
-        None if rootfs.is_none() => *image = Some(table),
-        None => image.insert(Table::default()).absorb(table, rootfs),
-    }
-}
-
 impl Container {
+    /// How many names were touched, by what is inside of it, too.
+    fn touches(&self) -> u64 {
+        let own = self.table.count(Role::Path) + self.table.count(Role::Name);
+        own as u64 + self.unattributed
+    }
+
     fn keep(&mut self, clock: &Clock, touch: Touch) {
+        self.dev = touch.dev;
         let exe = if touch.foreign_exe { 0 } else { touch.exe_ino };
         let Some(task) = self.table.task(&touch.comm, touch.dev, exe) else {
             self.table.dropped += 1;
@@ -331,8 +410,16 @@ mod tests {
     use super::*;
     use crate::profile::{Profile, load};
 
+    /// The host's root device.
+    const HOST: u32 = 1;
+
     fn cgroup(cgroup: u64, id: &str) -> Event {
-        Event::Cgroup { cgroup, pid: 1, names: vec![id.into(), b"docker".to_vec()] }
+        group(cgroup, &format!("/docker/{id}"))
+    }
+
+    fn group(cgroup: u64, path: &str) -> Event {
+        let names = path[1..].rsplit('/').map(|name| name.as_bytes().to_vec());
+        Event::Cgroup { cgroup, pid: 1, names: names.collect() }
     }
 
     fn touch(cgroup: u64, path: &str, name: &str) -> Touch {
@@ -360,7 +447,7 @@ mod tests {
 
     /// Containers of one image, the cgroup and first letter of each ID.
     fn collector(containers: &[(u64, &str)]) -> Collector {
-        let mut collector = Collector::default();
+        let mut collector = Collector::new(HOST);
         for &(number, letter) in containers {
             assert_eq!(collector.take(cgroup(number, &letter.repeat(64))).len(), 1);
         }
@@ -459,25 +546,80 @@ mod tests {
         assert_eq!(profile.missing[0].name, "/none/such/".into());
     }
 
+    /// Settles with Docker's containers of these letters and those without a
+    /// name at these paths known; returns paths and unattributed touches of
+    /// each by the first letters of its ID.
+    fn settled(mut collector: Collector, known: &[&str]) -> BTreeMap<String, (Vec<String>, u64)> {
+        collector.settle(|key| known.iter().any(|known| key.id.starts_with(known)));
+        let mut infos = infos(&collector, |id| id.into());
+        infos.retain(|key, _| known.iter().any(|known| key.id.starts_with(known)));
+        let recordings = collector.into_recordings(&infos, &Run::default());
+        let told = recordings.iter().map(|recording| {
+            let id = recording.run().containers.first().unwrap();
+            let id = id.trim_start_matches('/')[..1].to_owned();
+            (id, (paths(&recording.to_profile()), recording.run().lost.unattributed))
+        });
+        told.collect()
+    }
+
     #[test]
-    fn a_rootfs_in_the_hosts_filesystem_is_cut_off() {
-        let mut collector = collector(&[(1, "a"), (2, "b")]);
-        for (cgroup, dir) in [(1, "/vfs/a"), (2, "/vfs/b")] {
-            for path in ["", "/etc/x"] {
-                let path = format!("{dir}{path}");
-                collector.take(Event::Touch(touch(cgroup, &path, &path)));
+    fn a_group_named_as_a_neighbour_is_not_the_neighbour() {
+        let (hostile, neighbour) = ("a".repeat(64), "b".repeat(64));
+        for (outer, known) in [
+            (format!("/docker/{hostile}"), ["a", "b"]),
+            (format!("/system.slice/docker-{hostile}.scope"), ["a", "b"]),
+            ("/a".into(), ["/a", "b"]),
+        ] {
+            for neighbour_first in [true, false] {
+                let mut collector = Collector::new(HOST);
+                let mut visit = |group_number, path: &str, dev, file| {
+                    collector.take(group(group_number, path));
+                    collector.take(Event::Touch(Touch { dev, ..touch(group_number, file, file) }));
+                };
+                if neighbour_first {
+                    visit(2, &format!("/docker/{neighbour}"), 8, "/neighbour");
+                }
+                visit(1, &outer, 7, "/hostile");
+                // With another root than its own.
+                visit(3, &format!("{outer}/docker/{neighbour}"), 9, "/posed");
+                visit(4, &format!("{outer}/x/docker-{neighbour}.scope"), 9, "/posed");
+                if !neighbour_first {
+                    visit(2, &format!("/docker/{neighbour}"), 8, "/neighbour");
+                }
+                let settled = settled(collector, &known);
+                assert_eq!(settled["a"], (vec!["/hostile".into()], 2), "{outer}");
+                assert_eq!(settled["b"], (vec!["/neighbour".into()], 0), "{outer}");
             }
         }
-        collector.take(Event::Touch(touch(1, "/vfs/ab", "/vfs/a/link")));
-        collector.take(missing(2, "/vfs/b/none"));
-        let mut infos = infos(&collector, |_| "sha256:1".into());
-        for info in infos.values_mut() {
-            info.rootfs = Some(format!("/vfs/{}/", &info.id[..1]).into());
+    }
+
+    #[test]
+    fn a_group_that_a_container_made_is_a_part_of_it_on_its_own_rootfs_alone() {
+        let mut collector = Collector::new(HOST);
+        for (number, path, dev, file) in [
+            (1, "/a", 7, "/own"),
+            (2, "/a/sub", 7, "/sub"),
+            (3, "/a/inner", 9, "/inner"),
+            // The same path, used again.
+            (4, "/a", 7, "/again"),
+        ] {
+            collector.take(group(number, path));
+            collector.take(Event::Touch(Touch { dev, ..touch(number, file, file) }));
         }
-        let profile = collector.into_recordings(&infos, &Run::default())[0].to_profile();
-        assert_eq!(paths(&profile), ["/", "/etc/x", "/vfs/ab"]);
-        assert_eq!(profile.names[0].name, "/link".into());
-        assert_eq!(profile.missing[0].name, "/none".into());
+        collector.settle(|key| ["/a#1", "/a#4"].contains(&key.id.as_str()));
+        let infos = infos(&collector, |id| id.into());
+        let recordings = collector.into_recordings(&infos, &Run::default());
+        let all: Vec<_> = recordings.iter().map(|one| paths(&one.to_profile())).collect();
+        assert_eq!(all, [vec!["/own", "/sub"], vec!["/again"]]);
+        assert!(recordings.iter().all(|one| one.incomplete().is_empty()));
+    }
+
+    #[test]
+    fn the_hosts_root_device_is_no_containers_own() {
+        let mut collector = collector(&[(1, "a")]);
+        collector.take(Event::Touch(Touch { dev: HOST, ..touch(1, "/in", "/in") }));
+        collector.take(Event::Touch(Touch { dev: HOST, ..touch(2, "/host", "/host") }));
+        assert_eq!(paths(&recordings(collector)[0].to_profile()), ["/in"]);
     }
 
     #[test]

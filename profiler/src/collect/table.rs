@@ -184,11 +184,6 @@ impl Table {
         })
     }
 
-    /// Whether any name is that directory or below it.
-    pub fn reaches(&self, directory: &[u8]) -> bool {
-        Role::ALL.iter().any(|role| self.tree.find(role.root(), directory).is_some())
-    }
-
     /// The number of a task by its name and the inode of its executable; zero
     /// where that is not the rootfs's own. None when there is no room.
     pub fn task(&mut self, comm: &str, dev: u32, exe: u64) -> Option<u32> {
@@ -256,11 +251,9 @@ impl Table {
     }
 
     /// Takes in the table of another container, which is freed on the way.
-    /// What is below `rootfs` there is noted from that directory on.
-    pub fn absorb(&mut self, from: Self, rootfs: Option<&[u8]>) {
+    pub fn absorb(&mut self, from: Self) {
         let Self { tree, marks, tasks, executables, further, dropped, .. } = from;
         self.dropped += dropped;
-        let tops = Role::ALL.map(|role| tree.find(role.root(), rootfs?));
         let nodes = tree.into_nodes();
         let exes: Vec<ExeId> = executables
             .paths
@@ -269,14 +262,10 @@ impl Table {
             .map(|(id, &path)| match path {
                 NONE if id == 0 => 0,
                 NONE => self.executables.add(NONE),
-                path => {
-                    let path = nodes.path(path);
-                    let path = rootfs.and_then(|rootfs| inside(&path, rootfs)).unwrap_or(&path);
-                    match self.tree.insert(Role::Path.root(), path) {
-                        Some(node) => self.executables.of_path(node),
-                        None => self.executables.add(NONE),
-                    }
-                }
+                path => match self.tree.insert(Role::Path.root(), &nodes.path(path)) {
+                    Some(node) => self.executables.of_path(node),
+                    None => self.executables.add(NONE),
+                },
             })
             .collect();
         let tasks: Vec<Option<u32>> = tasks
@@ -288,13 +277,10 @@ impl Table {
         let mut places: Vec<NodeId> = Vec::with_capacity(nodes.len());
         let mut marks = marks.into_iter();
         nodes.consume(|id, parent, label| {
-            let top = Role::ALL.into_iter().find(|&role| tops[role as usize] == Some(id));
-            let node = match (top, parent) {
-                // The rootfs itself is `/`.
-                (Some(role), _) => self.tree.grow(role.root(), b""),
+            let node = match parent {
                 // Every table has the same roots.
-                (None, NONE) => Some(id),
-                (None, parent) => match places[parent as usize] {
+                NONE => Some(id),
+                parent => match places[parent as usize] {
                     NONE => None,
                     parent => self.tree.grow(parent, label),
                 },
@@ -306,15 +292,12 @@ impl Table {
                     None => self.dropped += 1,
                 }
             }
-            places.push(top.map(Role::root).or(node).unwrap_or(NONE));
+            places.push(node.unwrap_or(NONE));
         });
         for other in further {
             let (node, exe) = unpair(other);
-            let node = match tops[Role::Path as usize] {
-                Some(top) if top == node => self.tree.child(Role::Path.root(), b""),
-                _ => Some(places[node as usize]).filter(|&node| node != NONE),
-            };
-            if let Some(node) = node {
+            let node = places[node as usize];
+            if node != NONE {
                 self.add_further(pair(node, exes[exe as usize]));
             }
         }
@@ -336,11 +319,6 @@ impl Table {
             further,
         }
     }
-}
-
-/// A path from `directory` on, if it is inside.
-fn inside<'a>(path: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
-    path.strip_prefix(directory).filter(|rest| rest.starts_with(b"/"))
 }
 
 /// A finished table.
@@ -499,29 +477,11 @@ mod tests {
         touch(&mut two, "/file", 6, 10);
         touch(&mut two, "/file", 6, 11);
         touch(&mut two, "/one", 8, 11);
-        one.absorb(two, None);
+        one.absorb(two);
         let paths = paths(one);
         assert_eq!(paths["/file"], (6, Some("/bin/b".into()), 2));
         assert_eq!(paths["/one"], (7, Some("/bin/a".into()), 1));
         assert_eq!(paths["/bin/b"], (0, None, 1));
-    }
-
-    #[test]
-    fn a_rootfs_in_the_hosts_filesystem_is_cut_off() {
-        let mut table = Table::default();
-        run(&mut table, "/var/lib/r/bin/a", 10);
-        run(&mut table, "/var/lib/r/bin/b", 11);
-        for path in ["/var/lib/r", "/var/lib/r/etc/x", "/var/lib/rest", "/var/lib", "/etc/x"] {
-            touch(&mut table, path, 3, 10);
-            touch(&mut table, path, 3, 11);
-        }
-        let mut whole = Table::default();
-        whole.absorb(table, Some(b"/var/lib/r"));
-        let paths = paths(whole);
-        let names: Vec<_> = paths.keys().map(String::as_str).collect();
-        assert_eq!(names, ["/", "/bin/a", "/bin/b", "/etc/x", "/var/lib", "/var/lib/rest"]);
-        assert_eq!(paths["/"], (3, Some("/bin/a".into()), 2));
-        assert_eq!(paths["/etc/x"].2, 2);
     }
 
     #[test]
@@ -532,7 +492,7 @@ mod tests {
         assert_eq!(table.note(Role::Path, &[b"/a/", &long[..]].concat(), touch), None);
         assert_eq!((table.dropped, table.count(Role::Path)), (1, 0));
         let mut other = Table::default();
-        other.absorb(table, None);
+        other.absorb(table);
         assert_eq!(other.dropped, 1);
     }
 
@@ -551,7 +511,6 @@ mod tests {
             let mut whole = Table::default();
             let mut plain: BTreeMap<(u8, Vec<u8>), Plain> = BTreeMap::new();
             for container in 0..random.u8(1..4) {
-                let rootfs = random.bool().then(|| format!("/r{container}/fs").into_bytes());
                 let mut table = Table::default();
                 for _ in 0..random.usize(..200) {
                     let role = random.choice(Role::ALL).unwrap();
@@ -565,24 +524,15 @@ mod tests {
                     let exe = random.u64(..3);
                     let (first, flags) = (random.u32(..50), random.u8(..4));
                     let kinds = 1 << random.u8(..8);
-                    let inside = rootfs.as_deref().filter(|_| random.u8(..4) > 0);
-                    let full = match inside {
-                        Some(rootfs) if random.u8(..9) == 0 => {
-                            name = b"/".to_vec();
-                            rootfs.to_vec()
-                        }
-                        Some(rootfs) => [rootfs, &name].concat(),
-                        None => name.clone(),
-                    };
                     let task = table.task("x", 1, exe).unwrap();
-                    table.note(role, &full, Mark { first, task, kinds, flags }).unwrap();
+                    table.note(role, &name, Mark { first, task, kinds, flags }).unwrap();
                     let entry = plain.entry((role as u8, name)).or_default();
                     entry.kinds |= kinds;
                     entry.flags |= flags;
                     entry.first = Some(entry.first.map_or(first, |old| old.min(first)));
                     entry.exes.insert(if exe == 0 { 0 } else { u64::from(container) * 10 + exe });
                 }
-                whole.absorb(table, rootfs.as_deref());
+                whole.absorb(table);
             }
             assert_eq!(whole.dropped, 0);
             let sealed = whole.seal();

@@ -12,11 +12,15 @@ pub type Name = (Engine, String);
 pub struct Group {
     /// The container. For [`Engine::Unknown`] the ID is the group's full path.
     pub container: Name,
-    /// The containers around it, nearest first. A task that still walks one
-    /// of their rootfs works for that one: a runtime inside a container,
-    /// before it enters the inner rootfs, or a program of the outer container
-    /// that made a control group of its own.
-    pub around: Vec<Name>,
+    /// Path of the control group that the container's name was found in.
+    /// Names are made by whoever makes a group, inside a container too: by
+    /// its path one is told from another that only calls itself so.
+    pub path: String,
+    /// The containers around it with their paths, nearest first. A task that
+    /// still walks one of their rootfs works for that one: a runtime inside a
+    /// container, before it enters the inner rootfs, or a program of the
+    /// outer container that made a control group of its own.
+    pub around: Vec<(Name, String)>,
 }
 
 /// Finds the container in a control group's names, leaf first. A container
@@ -45,25 +49,27 @@ pub fn identify(names: &[&[u8]]) -> Option<Group> {
         Some(level) => names[..level].iter().all(|name| is_unit(name)),
         None => is_unit(names.first()?),
     };
-    if inside {
-        if named.is_empty() {
-            return None;
-        }
-        let (_, container) = named.remove(0);
-        return Some(Group {
-            container,
-            around: named.into_iter().map(|(_, name)| name).collect(),
-        });
-    }
+    let (container, path) = if !inside {
+        let path = path_of(names);
+        ((Engine::Unknown, path.clone()), path)
+    } else if named.is_empty() {
+        return None;
+    } else {
+        let (level, container) = named.remove(0);
+        (container, path_of(&names[level..]))
+    };
+    let around = named.into_iter().map(|(level, name)| (name, path_of(&names[level..]))).collect();
+    Some(Group { container, path, around })
+}
+
+/// The path of a group by its names, leaf first.
+fn path_of(names: &[&[u8]]) -> String {
     let mut path = String::new();
     for name in names.iter().rev() {
         path.push('/');
         path.push_str(&String::from_utf8_lossy(name));
     }
-    Some(Group {
-        container: (Engine::Unknown, path),
-        around: named.into_iter().map(|(_, name)| name).collect(),
-    })
+    path
 }
 
 /// [`identify`] for a path as `/proc/PID/cgroup` and runtimes write it.
@@ -71,6 +77,13 @@ pub fn identify_path(path: &str) -> Option<Group> {
     let names: Vec<&[u8]> =
         path.rsplit('/').filter(|name| !name.is_empty()).map(str::as_bytes).collect();
     identify(&names)
+}
+
+/// Path of a process's group in the v2 hierarchy, where the kernel's own names
+/// lead. Gives nothing when the process is gone.
+pub fn group_of(pid: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("0::").map(str::to_owned))
 }
 
 /// The container of a process by its groups in any hierarchy, for machines
@@ -192,13 +205,15 @@ mod tests {
             (format!("/system.slice/kubepods-pod8f.slice:cri-containerd:{ID}"), Engine::Cri),
         ] {
             assert_eq!(of(&path), Some((engine, ID.to_owned())), "{path}");
+            let own = identify_path(&path).unwrap().path;
+            assert!(path.starts_with(&own) && own.contains(ID), "{own}");
         }
     }
 
     #[test]
     fn a_nested_container_is_the_inner_one() {
         let outer = "f".repeat(64);
-        let around = vec![(Engine::Docker, outer.clone())];
+        let around = vec![((Engine::Docker, outer.clone()), format!("/docker/{outer}"))];
         for (path, container) in [
             (format!("/docker/{outer}/docker/{ID}"), (Engine::Docker, ID.to_owned())),
             (format!("/docker/{outer}/web"), (Engine::Unknown, format!("/docker/{outer}/web"))),
@@ -207,7 +222,7 @@ mod tests {
                 (Engine::Unknown, format!("/docker/{outer}/libpod_parent/conmon")),
             ),
         ] {
-            let expected = Group { container, around: around.clone() };
+            let expected = Group { container, path: path.clone(), around: around.clone() };
             assert_eq!(identify_path(&path), Some(expected), "{path}");
         }
     }

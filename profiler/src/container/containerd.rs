@@ -117,7 +117,6 @@ impl Containerd {
             image,
             pid: self.pid(namespace, id).await,
             mounts: destinations(spec.get("mounts")),
-            rootfs: None,
         })
     }
 

@@ -119,7 +119,6 @@ impl Cri {
                     image: self.image(&reference, &status.image_ref).await?,
                     pid: pid(&info),
                     mounts,
-                    rootfs: None,
                 })
             }
             Err(error) if error.is_not_found() => self.sandbox(question()).await,
@@ -140,7 +139,6 @@ impl Cri {
             image: self.image(&image, "").await?,
             pid: pid(&info),
             mounts: destinations(info.pointer("/runtimeSpec/mounts")),
-            rootfs: None,
         })
     }
 

@@ -10,7 +10,9 @@
 //! podman      containers/storage on disk      │ registry: asks, listens,
 //! containerd  containerd's own interface      │ remembers
 //! cri         containerd and CRI-O, CRI       │
-//! oci         state files of runc and crun    ┘
+//! oci         state files of runc and crun    │
+//! runtime     command lines of runc and crun   │
+//! unread      those that were gone too early  ┘
 //! snapshot    what a running container has open
 //! ```
 
@@ -24,11 +26,11 @@ mod json;
 pub mod oci;
 mod podman;
 mod registry;
+mod runtime;
 pub mod snapshot;
+mod unread;
 
-use std::path::PathBuf;
-
-pub use cgroup::{Group, identify, identify_path, identify_pid};
+pub use cgroup::{Group, group_of, identify, identify_path, identify_pid};
 pub use registry::{FindError, Registry, RegistryError};
 
 use crate::profile::{BytePath, ImageId};
@@ -61,6 +63,4 @@ pub struct ContainerInfo {
     pub pid: Option<i32>,
     /// Mount points inside it.
     pub mounts: Vec<BytePath>,
-    /// The rootfs as the host sees it, where the engine tells.
-    pub rootfs: Option<PathBuf>,
 }

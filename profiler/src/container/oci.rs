@@ -10,8 +10,10 @@
 //! a user's runtime directory, and `/run/containerd/runc/NAMESPACE` for what
 //! containerd's shims start.
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -20,11 +22,15 @@ use procfs::process::Process;
 use serde_json::Value;
 
 use super::json::text;
-use super::{ContainerInfo, Engine, identify_path};
+use super::unread::Unread;
+use super::{ContainerInfo, Engine, identify_path, runtime};
 use crate::profile::{BytePath, ImageId};
 
 /// Below this the shims of containerd keep one runtime root a namespace.
 const SHIM_ROOT: &str = "/run/containerd/runc";
+
+/// What runc and crun write the state to.
+const FILES: [&str; 2] = ["state.json", "status"];
 
 /// A container as its runtime's state file tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +44,7 @@ pub struct State {
     /// Inode number of that group, which is its identity; none when it is
     /// gone or there is no v2 hierarchy.
     pub cgroup_id: Option<u64>,
-    /// First process.
+    /// First process; 0 while the runtime is still about to start it.
     pub pid: i32,
     /// Start of that process in clock ticks since boot; 0 where not told.
     pub pid_start: u64,
@@ -59,6 +65,9 @@ impl State {
     /// Its first process, if that still runs: a state file outlives a runtime
     /// that was killed, and process numbers are used again.
     pub fn running(&self) -> Option<i32> {
+        if self.pid == 0 {
+            return None;
+        }
         let stat = Process::new(self.pid).and_then(|process| process.stat()).ok()?;
         let same = self.pid_start == 0 || stat.starttime == self.pid_start;
         // One that ended stays in the table until its parent asks.
@@ -80,7 +89,6 @@ impl State {
             },
             pid: self.running(),
             mounts: self.mounts.clone(),
-            rootfs: in_filesystem(&self.rootfs),
         })
     }
 }
@@ -132,7 +140,9 @@ struct Root {
 /// The state files of this machine, each read once.
 #[derive(Debug, Default)]
 pub struct States {
+    roots: Vec<Root>,
     seen: HashMap<PathBuf, (u64, i64, i64)>,
+    unread: Unread,
 }
 
 impl States {
@@ -144,29 +154,88 @@ impl States {
     /// The containers that appeared since the last call.
     pub fn new_ones(&mut self) -> Vec<State> {
         let mut found = Vec::new();
-        let mut still = HashMap::new();
-        for root in roots() {
+        let mut still = HashSet::new();
+        self.roots = roots();
+        for root in self.roots.clone() {
             for directory in directories(&root.path) {
-                for file in [directory.join("state.json"), directory.join("status")] {
-                    let Ok(meta) = fs::metadata(&file) else { continue };
-                    // runc replaces the file when the container changes.
-                    let version = (meta.ino(), meta.mtime(), meta.mtime_nsec());
-                    let known = self.seen.get(&file) == Some(&version);
-                    if !known {
-                        let Some(state) = read(&file, &root) else { continue };
-                        // Once more, until its control group is there.
-                        let early = state.cgroup_id.is_none() && cgroup2().is_some();
-                        found.push(state);
-                        if early {
-                            continue;
-                        }
-                    }
-                    still.insert(file, version);
-                }
+                found.extend(self.look(&directory, &root));
+                still.insert(directory.clone());
+                self.unread.found(directory);
             }
         }
-        self.seen = still;
+        self.seen.retain(|file, _| file.parent().is_some_and(|parent| still.contains(parent)));
         found
+    }
+
+    /// The same for one place that changed: a new directory of a container's
+    /// state, or a file in one. None where the place is another.
+    pub fn changed(&mut self, path: &Path, is_directory: bool) -> Option<Vec<State>> {
+        let root_of = |directory: &Path| {
+            self.roots.iter().find(|root| directory.parent() == Some(&root.path)).cloned()
+        };
+        if is_directory && let Some(root) = root_of(path) {
+            let time = self.unread.made(path.to_owned());
+            let mut found = self.look(path, &root);
+            let is_written = FILES.iter().any(|file| path.join(file).exists());
+            // containerd tells of its own.
+            if !is_written && root.namespace.is_none() {
+                let state = announced(path, time);
+                if !state.bundle.as_os_str().is_empty() {
+                    self.unread.read(path, state.pid, state.pid_start);
+                }
+                found.push(state);
+            }
+            return Some(found);
+        }
+        let directory = path.parent()?;
+        let root = root_of(directory)?;
+        let is_state = FILES.iter().any(|file| path.ends_with(file));
+        Some(if is_state { self.look(directory, &root) } else { Vec::new() })
+    }
+
+    fn look(&mut self, directory: &Path, root: &Root) -> Vec<State> {
+        let mut found = Vec::new();
+        for file in FILES.map(|file| directory.join(file)) {
+            // Open: what is removed meanwhile can still be read.
+            let Ok(mut open) = File::open(&file) else { continue };
+            let Ok(meta) = open.metadata() else { continue };
+            // runc replaces the file when the container changes.
+            let version = (meta.ino(), meta.mtime(), meta.mtime_nsec());
+            if self.seen.get(&file) == Some(&version) {
+                continue;
+            }
+            let mut json = Vec::new();
+            let Some(state) =
+                open.read_to_end(&mut json).ok().and_then(|_| read(&file, &json, root))
+            else {
+                continue;
+            };
+            self.unread.read(directory, state.pid, state.pid_start);
+            log::debug!(
+                "{}: control group {} ({:?}), process {}",
+                file.display(),
+                state.cgroup,
+                state.cgroup_id,
+                state.pid
+            );
+            // Once more, until its control group is there.
+            if state.cgroup_id.is_some() || cgroup2().is_none() {
+                self.seen.insert(file, version);
+            }
+            found.push(state);
+        }
+        found
+    }
+
+    /// Leaves out of [`unread`](Self::unread) what is there up to now.
+    pub fn begin(&mut self) {
+        self.unread.forgive();
+    }
+
+    /// Directories of containers that came and went before their state was
+    /// read.
+    pub fn unread(&self) -> Vec<PathBuf> {
+        self.unread.all().map(Path::to_owned).collect()
     }
 
     /// Directories whose changes tell of new containers.
@@ -216,14 +285,44 @@ fn directories(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-fn read(file: &Path, root: &Root) -> Option<State> {
-    let value: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+fn read(file: &Path, json: &[u8], root: &Root) -> Option<State> {
+    let value: Value = serde_json::from_slice(json).ok()?;
     let id = file.parent()?.file_name()?.to_string_lossy().into_owned();
     let mut state = if file.ends_with("state.json") { runc(&value)? } else { crun(&value)? };
     state.id = id;
     state.namespace.clone_from(&root.namespace);
     state.cgroup_id = cgroup_id(&state.cgroup);
     Some(state)
+}
+
+/// A container of which there is no state yet, by the command line of its
+/// runtime; without bundle and rootfs where that could not be found. The start
+/// tells it from others of its name.
+fn announced(directory: &Path, time: u64) -> State {
+    let id = directory.file_name().unwrap_or_default();
+    let bundle = runtime::bundle(id.as_bytes()).unwrap_or_default();
+    let spec: Value = fs::read(bundle.join("config.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let id = id.to_string_lossy().into_owned();
+    let cgroup = text(&spec, "/linux/cgroupsPath").filter(|path| !path.is_empty());
+    log::debug!("{}: announced, bundle {}", directory.display(), bundle.display());
+    State {
+        // The runtimes' default.
+        cgroup: cgroup.map_or_else(|| format!("/{id}"), |path| cgroup_of_spec(&path)),
+        id,
+        pid_start: time,
+        rootfs: bundle.join(text(&spec, "/root/path").unwrap_or_default()),
+        mounts: destinations(spec.get("mounts")),
+        bundle,
+        ..State::default()
+    }
+}
+
+/// Whether a container with its state in that directory can be containerd's.
+pub fn is_of_a_shim(directory: &Path) -> bool {
+    directory.starts_with(SHIM_ROOT)
 }
 
 /// libcontainer's State (`libcontainer/container_linux.go`, `configs/config.go`).
@@ -314,19 +413,6 @@ pub(super) fn cgroup_of_spec(path: &str) -> String {
         }
     }
     format!("{full}/{prefix}-{name}.scope")
-}
-
-/// The path of a directory within its filesystem, which is what the kernel's
-/// names reach up to; none where it is a filesystem of its own.
-fn in_filesystem(path: &Path) -> Option<PathBuf> {
-    let mounts = Process::myself().and_then(|own| own.mountinfo()).ok()?;
-    let mount = mounts
-        .into_iter()
-        .filter(|mount| path.starts_with(&mount.mount_point))
-        .max_by_key(|mount| mount.mount_point.as_os_str().len())?;
-    let inside = path.strip_prefix(&mount.mount_point).ok()?;
-    let full = Path::new(&mount.root).join(inside);
-    (full != Path::new("/")).then_some(full)
 }
 
 #[cfg(test)]

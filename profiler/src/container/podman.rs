@@ -161,7 +161,6 @@ fn info(entry: &Entry) -> Option<ContainerInfo> {
         image,
         pid,
         mounts,
-        rootfs: None,
     })
 }
 
@@ -170,7 +169,8 @@ fn info(entry: &Entry) -> Option<ContainerInfo> {
 fn is_of(pid: i32, id: &str) -> bool {
     match u32::try_from(pid).ok().and_then(identify_pid) {
         Some(group) if group.container.0 != Engine::Unknown => {
-            [&group.container].into_iter().chain(&group.around).any(|(_, found)| found == id)
+            let around = group.around.iter().map(|(name, _)| name);
+            [&group.container].into_iter().chain(around).any(|(_, found)| found == id)
         }
         // `--cgroups=disabled`: no more than that it lives in a container.
         _ => snapshot::is_contained(pid),

@@ -4,6 +4,7 @@
 mod listen;
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use tokio::task::JoinHandle;
 use super::containerd::Containerd;
 use super::cri::Cri;
 use super::docker::{Docker, DockerError, escape};
+use super::inotify::Change;
 use super::json::{text, texts};
 use super::oci::{State, States, split_unknown_id};
-use super::{ContainerInfo, Engine, identify_path, podman, snapshot};
+use super::{ContainerInfo, Engine, identify_path, podman};
 use crate::profile::{BytePath, ImageId};
 
 /// How long a container may stay unknown to its engine.
@@ -55,11 +57,16 @@ pub enum FindError {
 struct Known {
     /// Answers by the ID under which a container's events are known.
     infos: Mutex<HashMap<String, ContainerInfo>>,
+    /// Names of images by the ID of Docker's container.
+    references: Mutex<HashMap<String, String>>,
     /// containerd's answers by namespace and its own ID.
     containerd: Mutex<HashMap<(String, String), ContainerInfo>>,
-    /// State files of OCI runtimes, in the order in which they appeared, and
-    /// what tells which of them were read.
-    states: Mutex<(Vec<State>, States)>,
+    /// What OCI runtimes' state files said, in the order in which they
+    /// appeared.
+    states: Mutex<Vec<State>>,
+    /// Which of them were read. Held for as long as that takes: by none but
+    /// the thread that watches them, which must not wait for others.
+    state_files: Mutex<States>,
 }
 
 impl Known {
@@ -71,36 +78,65 @@ impl Known {
         self.infos.lock().expect("no panic under the lock").insert(id.into(), info);
     }
 
-    /// Reads the state files that are new.
-    fn read_states(&self) {
+    /// Reads the state files that the changes tell of. Where they tell of
+    /// something else, reads all that are new and returns true.
+    fn read_states(&self, changes: &[Change]) -> bool {
+        let mut reader = self.state_files.lock().expect("no panic under the lock");
+        // Nothing more than that: the next may be gone in a millisecond.
+        let mut elsewhere = changes.is_empty();
+        for change in changes {
+            match reader.changed(&change.path, change.is_directory) {
+                Some(new) => self.add_states(new),
+                None => elsewhere = true,
+            }
+        }
+        if elsewhere {
+            self.add_states(reader.new_ones());
+        }
+        elsewhere
+    }
+
+    fn add_states(&self, new: Vec<State>) {
         let mut states = self.states.lock().expect("no panic under the lock");
-        for new in states.1.new_ones() {
+        for new in new {
             // Read before its control group was there, or written again.
             let same = |old: &State| {
                 (&old.cgroup, old.pid, old.pid_start) == (&new.cgroup, new.pid, new.pid_start)
             };
+            // The newest of those that were announced has become this one.
+            if new.pid != 0
+                && let Some(place) = states.iter().rposition(|old| {
+                    old.pid == 0 && (&old.id, &old.bundle) == (&new.id, &new.bundle)
+                })
+            {
+                states.remove(place);
+            }
             if new.cgroup_id.is_some() {
-                states.0.retain(|old| !same(old));
-            } else if states.0.iter().any(same) {
+                states.retain(|old| !same(old));
+            } else if states.iter().any(same) {
                 continue;
             }
-            states.0.push(new);
+            states.push(new);
         }
     }
 
-    /// The container of a control group. One whose group was never seen has
-    /// the path alone, which serves while no other had the same.
-    fn state(&self, path: &str, number: Option<u64>) -> Option<State> {
+    /// The container of a control group. One whose group was gone when its
+    /// state was read is known by path and first process; one whose state was
+    /// never read by the path alone, if nothing else of that path can be it.
+    fn state(&self, path: &str, number: Option<u64>, pid: u32) -> Option<State> {
         let states = self.states.lock().expect("no panic under the lock");
-        let mut here = states.0.iter().rev().filter(|state| state.cgroup == path);
+        let mut here = states.iter().rev().filter(|state| state.cgroup == path);
         match number {
             None => here.next().cloned(),
             Some(_) => {
                 let here: Vec<&State> = here.collect();
                 let exact = here.iter().find(|state| state.cgroup_id == number);
-                let alone =
-                    || here.first().filter(|one| here.len() == 1 && one.cgroup_id.is_none());
-                exact.or_else(alone).map(|&state| state.clone())
+                let mut groupless = here.iter().filter(|state| state.cgroup_id.is_none());
+                let by_process = groupless.find(|state| u32::try_from(state.pid) == Ok(pid));
+                let mut announced = here.iter().filter(|state| state.pid == 0);
+                let first = announced.next().filter(|state| !state.bundle.as_os_str().is_empty());
+                let alone = first.filter(|first| announced.all(|one| one.bundle == first.bundle));
+                exact.or(by_process).or(alone).map(|&state| state.clone())
             }
         }
     }
@@ -159,8 +195,8 @@ impl Registry {
 
     /// Finds out about a container; waits a little for an engine that is
     /// behind its own events. Nothing for a group of [`Engine::Unknown`] that
-    /// is no container.
-    pub async fn resolve(&self, engine: Engine, id: &str) -> Option<ContainerInfo> {
+    /// is no container. `pid` is the process by which it was seen.
+    pub async fn resolve(&self, engine: Engine, id: &str, pid: u32) -> Option<ContainerInfo> {
         let patience = match engine {
             Engine::Unknown => {
                 let (path, _) = split_unknown_id(id);
@@ -177,7 +213,7 @@ impl Registry {
             if known.is_some() && (engine != Engine::Podman || !known_bare(&known)) {
                 return known;
             }
-            if let Some(mut info) = self.ask(engine, id).await {
+            if let Some(mut info) = self.ask(engine, id, pid).await {
                 info.id = id.into();
                 self.known.put(id, info.clone());
                 return Some(info);
@@ -189,7 +225,7 @@ impl Registry {
         }
     }
 
-    async fn ask(&self, engine: Engine, id: &str) -> Option<ContainerInfo> {
+    async fn ask(&self, engine: Engine, id: &str, pid: u32) -> Option<ContainerInfo> {
         match engine {
             Engine::Docker => match inspect(&self.docker, id).await {
                 Ok(info) => Some(info),
@@ -201,7 +237,7 @@ impl Registry {
             },
             Engine::Podman => podman::find(id).into_iter().next(),
             Engine::Cri => self.kubernetes(id).await,
-            Engine::Unknown => self.unknown(id).await,
+            Engine::Unknown => self.unknown(id, pid).await,
         }
     }
 
@@ -218,10 +254,9 @@ impl Registry {
 
     /// A container by its control group, through the state file of the
     /// runtime that made it, or as containerd announced it.
-    async fn unknown(&self, id: &str) -> Option<ContainerInfo> {
+    async fn unknown(&self, id: &str, pid: u32) -> Option<ContainerInfo> {
         let (path, number) = split_unknown_id(id);
-        self.known.read_states();
-        let Some(state) = self.known.state(path, number) else { return self.known.get(path) };
+        let Some(state) = self.known.state(path, number, pid) else { return self.known.get(path) };
         match &state.namespace {
             None => state.info(),
             Some(namespace) => {
@@ -262,6 +297,31 @@ impl Registry {
         found
     }
 
+    /// Directories of state of runtimes' containers that came and went since
+    /// the start before anything could be read there.
+    pub fn unread(&self) -> Vec<PathBuf> {
+        self.known.state_files.lock().expect("no panic under the lock").unread()
+    }
+
+    /// The bundles of all containers whose control group had that group's
+    /// path; none for those that have an image.
+    pub fn bundles(&self, id: &str) -> Vec<Option<String>> {
+        let (path, _) = split_unknown_id(id);
+        let states = self.known.states.lock().expect("no panic under the lock");
+        let here = states.iter().filter(|state| state.cgroup == path);
+        here.map(|state| match state.namespace {
+            Some(_) => None,
+            None => Some(state.info()?.image.reference),
+        })
+        .collect()
+    }
+
+    /// The name of its image that a container of Docker was made with, where
+    /// nothing more is known of it.
+    pub fn reference(&self, id: &str) -> Option<String> {
+        self.known.references.lock().expect("no panic under the lock").get(id).cloned()
+    }
+
     /// Finds a running container by name or ID; those of containerd and of a
     /// bare runtime by the ID they were given.
     ///
@@ -299,11 +359,11 @@ impl Registry {
         match found.len() {
             0 => Err(FindError::Unknown(name.into())),
             1 => {
-                let (engine, mut info) = found.remove(0);
-                let Some(pid) = info.pid else { return Err(FindError::Stopped(name.into())) };
-                // A directory of the host's filesystem, whatever the engine.
-                info.rootfs = snapshot::rootfs_directory(pid);
-                Ok((engine, info))
+                let (engine, info) = found.remove(0);
+                match info.pid {
+                    Some(_) => Ok((engine, info)),
+                    None => Err(FindError::Stopped(name.into())),
+                }
             }
             several => Err(FindError::Ambiguous(name.into(), several)),
         }
@@ -362,12 +422,14 @@ async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo, DockerErr
     let container = docker.get_json(&format!("/containers/{}/json", escape(name, ""))).await?;
     let id = text(&container, "/Image").unwrap_or_default();
     let image = docker.get_json(&format!("/images/{id}/json")).await.unwrap_or_default();
-    let mounts = container
-        .pointer("/Mounts")
-        .and_then(Value::as_array)
+    let mounts = container.pointer("/Mounts").and_then(Value::as_array);
+    // Those of `--tmpfs` are listed apart.
+    let tmpfs = container.pointer("/HostConfig/Tmpfs").and_then(Value::as_object);
+    let mounts = mounts
         .into_iter()
         .flatten()
         .filter_map(|mount| text(mount, "/Destination"))
+        .chain(tmpfs.into_iter().flat_map(|tmpfs| tmpfs.keys().cloned()))
         .map(|path| BytePath::from(path.as_str()))
         .collect();
     Ok(ContainerInfo {
@@ -383,6 +445,5 @@ async fn inspect(docker: &Docker, name: &str) -> Result<ContainerInfo, DockerErr
             .filter(|&pid| pid > 0)
             .map(|pid| pid as i32),
         mounts,
-        rootfs: text(&container, "/GraphDriver/Data/MergedDir").map(Into::into),
     })
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::{Known, from_event, inspect};
 use crate::container::containerd::Containerd;
 use crate::container::docker::{Docker, DockerError};
-use crate::container::inotify::Watched;
+use crate::container::inotify::{Change, Watched};
 use crate::container::json::text;
 use crate::container::oci::States;
 use crate::container::podman;
@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Between two looks where changes cannot be watched.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Niceness of a watching thread: it sleeps but for moments.
+/// Niceness of a watching thread.
 const NICE: i32 = -10;
 
 /// How long a watching thread may outlive the registry.
@@ -82,6 +82,10 @@ async fn follow(mut events: Incoming, docker: &Docker, known: &Arc<Known>, since
             };
             if let Some(time) = event.get("timeNano").and_then(Value::as_u64) {
                 *since = seconds(Duration::from_nanos(time));
+            }
+            if let Some(reference) = text(&event, "/Actor/Attributes/image") {
+                let mut references = known.references.lock().expect("no panic under the lock");
+                references.insert(id.clone(), reference);
             }
             let (docker, known) = (docker.clone(), Arc::clone(known));
             // Beside each other: the daemon holds an inspection back until
@@ -162,19 +166,30 @@ async fn connect() -> Option<Containerd> {
 
 /// Reads the state files of OCI runtimes as they are written.
 pub(super) fn states(known: &Arc<Known>) {
-    watch(known, States::watched, Known::read_states);
+    watch(known, States::watched, true, Known::read_states);
+    known.state_files.lock().expect("no panic under the lock").begin();
 }
 
 /// Reads Podman's lists as they are replaced: they hold a container from some
 /// 70 ms before its first process until it is removed.
 pub(super) fn podman(known: &Arc<Known>) {
-    watch(known, podman::watched, Known::read_podman);
+    watch(known, podman::watched, false, |known, changes| {
+        known.read_podman();
+        changes.is_empty() || changes.iter().any(|change| change.is_directory)
+    });
 }
 
 /// Calls `look` now and whenever something changed in one of `directories`,
 /// on a thread of its own: a state file may be there for 20 ms, and the
-/// runtime's threads are busy with events just then. Ends with `known`.
-fn watch(known: &Arc<Known>, directories: fn() -> Vec<PathBuf>, look: fn(&Known)) {
+/// runtime's threads are busy with events just then. With `enter`, a new
+/// directory is watched at once. `look` returns whether there may be more
+/// directories to watch. Ends with `known`.
+fn watch(
+    known: &Arc<Known>,
+    directories: fn() -> Vec<PathBuf>,
+    enter: bool,
+    look: fn(&Known, &[Change]) -> bool,
+) {
     let mut watched = Watched::new()
         .inspect_err(|error| log::info!("cannot watch directories, looking every 20 ms: {error}"))
         .ok();
@@ -185,32 +200,48 @@ fn watch(known: &Arc<Known>, directories: fn() -> Vec<PathBuf>, look: fn(&Known)
     };
     // Before this returns: what comes later is announced.
     add(&mut watched);
-    look(known);
+    look(known, &[]);
     let known = Arc::downgrade(known);
     std::thread::spawn(move || {
-        // Ahead of a busy machine's tests, where that is allowed.
-        // SAFETY: takes no pointers; on Linux 0 is the calling thread.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+        get_ahead(enter);
         loop {
             let changed = match &mut watched {
                 Some(one) => one.wait(POLL_END).unwrap_or_else(|error| {
                     log::info!("cannot watch directories any more: {error}");
                     watched = None;
-                    true
+                    Some(Vec::new())
                 }),
                 None => {
                     std::thread::sleep(POLL);
-                    true
+                    Some(Vec::new())
                 }
             };
             let Some(known) = known.upgrade() else { return };
-            if changed {
-                look(&known);
+            let Some(changes) = changed else { continue };
+            if let (true, Some(watched)) = (enter, &mut watched) {
+                let new = changes.iter().filter(|change| change.is_directory);
+                new.for_each(|change| watched.add(&change.path));
+            }
+            if look(&known, &changes) {
                 // What was written into a new directory before it is watched
                 // is seen by the second look.
                 add(&mut watched);
-                look(&known);
+                look(&known, &[]);
             }
         }
     });
+}
+
+/// Puts this thread ahead of a busy machine's tests, where that is allowed: it
+/// sleeps but for moments. With `at_once` it is let run as soon as there is
+/// something to do, since a state file may be there for three milliseconds: a
+/// niceness alone lets others end their time slice first, which is as long.
+fn get_ahead(at_once: bool) {
+    let first = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the parameter is a local; on Linux 0 is the calling thread.
+    unsafe {
+        if !at_once || libc::sched_setscheduler(0, libc::SCHED_RR, &raw const first) != 0 {
+            libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
+        }
+    }
 }
