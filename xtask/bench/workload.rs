@@ -61,7 +61,8 @@ fn make(directory: &str, files: u64, bytes: u64) {
     }
 }
 
-/// `many`, a package, and `main.py`, which imports all of its modules.
+/// `many`, a package of nearly empty modules, and `main.py`, which imports all
+/// of them. `modules.py` makes the one of real modules, with the same names.
 fn make_modules(directory: &str, modules: u64) {
     let package = format!("{directory}/many");
     fs::create_dir_all(&package).expect("a directory");

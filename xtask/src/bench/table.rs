@@ -19,6 +19,10 @@ pub struct Row {
     nanoseconds: f64,
     /// Quartiles of the ratios to the baseline of the same repetition.
     ratio: [f64; 3],
+    /// The fastest repetition's time by the baseline's fastest, of the same
+    /// repetitions: what others on the machine add, they add to some
+    /// repetitions and not to the fastest.
+    best: f64,
     observed: Option<Observed>,
     /// Distinct files the workload opened; none where it opens none.
     truth: Option<u64>,
@@ -54,13 +58,14 @@ pub fn rows(plan: &Plan, samples: &[Sample]) -> Vec<Row> {
             if mine.is_empty() {
                 continue;
             }
-            let ratios: Vec<f64> = mine
+            let pairs: Vec<(f64, f64)> = mine
                 .iter()
                 .filter_map(|one| {
                     let base = of(Observer::None).find(|base| base.repetition == one.repetition)?;
-                    Some(one.nanoseconds / base.nanoseconds)
+                    Some((one.nanoseconds, base.nanoseconds))
                 })
                 .collect();
+            let ratios: Vec<f64> = pairs.iter().map(|(time, base)| time / base).collect();
             let times: Vec<f64> = mine.iter().map(|one| one.nanoseconds).collect();
             rows.push(Row {
                 workload,
@@ -68,6 +73,7 @@ pub fn rows(plan: &Plan, samples: &[Sample]) -> Vec<Row> {
                 repetitions: mine.len(),
                 nanoseconds: quartiles(&times)[1],
                 ratio: quartiles(&ratios),
+                best: best(&pairs),
                 observed: observed(&mine),
                 truth: workload.truth(plan.scale).map(|(_, files)| files),
             });
@@ -94,6 +100,14 @@ fn observed(samples: &[&Sample]) -> Option<Observed> {
     })
 }
 
+/// The ratio of the least times; NaN for no pairs.
+fn best(pairs: &[(f64, f64)]) -> f64 {
+    // The minimum of NaN and a number is the number.
+    let [time, base] =
+        pairs.iter().fold([f64::NAN; 2], |[time, base], pair| [time.min(pair.0), base.min(pair.1)]);
+    time / base
+}
+
 /// First quartile, median, third quartile, by linear interpolation; NaN for
 /// no values.
 fn quartiles(values: &[f64]) -> [f64; 3] {
@@ -110,15 +124,17 @@ fn quartiles(values: &[f64]) -> [f64; 3] {
 /// The table, with what must be known to read it.
 pub fn markdown(machine: &str, rows: &[Row], samples: &[Sample]) -> String {
     let mut text = format!("{machine}\n\n");
-    text += "| workload | observer | an operation | ratio (quartiles) | lost | files recorded \
-             | CPU | peak memory |\n|---|---|---:|---:|---:|---:|---:|---:|\n";
+    text += "| workload | observer | an operation | ratio (quartiles) | best | lost \
+             | files recorded | CPU | peak memory |\n\
+             |---|---|---:|---:|---:|---:|---:|---:|---:|\n";
     for row in rows {
         let mut cells = vec![row.workload.name(), row.observer.name(), time(row.nanoseconds)];
         let [low, median, high] = row.ratio;
         match &row.observed {
-            None => cells.extend(["1".into(), "".into(), "".into(), "".into(), "".into()]),
+            None => cells.extend(["1", "1", "", "", "", ""].map(str::to_owned)),
             Some(seen) => {
                 cells.push(format!("{median:.2} ({low:.2} to {high:.2})"));
+                cells.push(format!("{:.2}", row.best));
                 cells.push(seen.lost.map_or("?".into(), |lost| lost.to_string()));
                 cells.push(
                     row.truth.map_or("-".into(), |truth| format!("{} of {truth}", seen.recorded)),
@@ -129,9 +145,10 @@ pub fn markdown(machine: &str, rows: &[Row], samples: &[Sample]) -> String {
         }
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
-    text += "\nTimes, ratios and CPU are medians; ratios are taken within a repetition. Lost, \
-             files and memory are the worst repetition's. CPU is the observer's own, user mode \
-             and kernel, from the start of the workload to the observer's end.\n";
+    text += "\nTimes, ratios and CPU are medians; ratios are taken within a repetition. Best \
+             is the fastest repetition's time by the baseline's fastest. Lost, files and \
+             memory are the worst repetition's. CPU is the observer's own, user mode and \
+             kernel, from the start of the workload to the observer's end.\n";
     if rows.iter().any(|row| row.observer == Observer::Fanotify) {
         text += "fanotify: a lost event is a queue overflow, however many events it cost. \
                  fatrace itself marks nothing on overlayfs (EOPNOTSUPP), so a program of the \
@@ -172,7 +189,12 @@ pub fn json(machine: &str, rows: &[Row], samples: &[Sample]) -> Value {
                 "observer": row.observer.name(),
                 "repetitions": row.repetitions,
                 "nanoseconds": row.nanoseconds,
-                "ratio": { "q1": row.ratio[0], "median": row.ratio[1], "q3": row.ratio[2] },
+                "ratio": {
+                    "q1": row.ratio[0],
+                    "median": row.ratio[1],
+                    "q3": row.ratio[2],
+                    "best": row.best,
+                },
                 "truth": row.truth,
                 "lost": row.observed.as_ref().and_then(|seen| seen.lost),
                 "recorded": row.observed.as_ref().map(|seen| seen.recorded),
@@ -247,5 +269,12 @@ mod tests {
         assert_eq!(rows.len(), 2);
         assert_eq!(rows[1].ratio, [2.0; 3]);
         assert_eq!(rows[1].nanoseconds, 200.0);
+    }
+
+    #[test]
+    fn the_best_ratio_is_of_minima_within_the_paired_repetitions() {
+        // No single repetition has the ratio 1.5.
+        assert_eq!(best(&[(900.0, 100.0), (150.0, 300.0), (400.0, 200.0)]), 1.5);
+        assert!(best(&[]).is_nan());
     }
 }

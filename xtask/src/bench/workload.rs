@@ -22,10 +22,15 @@ pub enum Workload {
     Distinct,
     /// A system call that has nothing to do with files.
     Getppid,
-    /// The first start of Python in its container, with 300 imports.
+    /// The first start of Python in its container, with 300 imports: modules
+    /// with content, copies of the standard library's own under other names,
+    /// which import some 280 of the library's in their turn.
     PythonFirst,
-    /// Ten starts of Python in a row, with 300 imports each.
+    /// Ten starts of Python in a row, with the same imports each.
     Python,
+    /// Ten starts of Python in a row, with 300 nearly empty modules: only
+    /// lookups and opens, the worst case for an observer at system calls.
+    Imports,
     /// `find | xargs cat` over 20,000 files.
     FindCat,
     /// Four processes open the same thousand files, again and again.
@@ -81,6 +86,7 @@ impl Workload {
             Self::Getppid => words(&["getppid", &turns(2_000_000)]),
             Self::PythonFirst => words(&["command", "1", "1", "python3", "/bench/python/main.py"]),
             Self::Python => words(&["command", "10", "10", "python3", "/bench/python/main.py"]),
+            Self::Imports => words(&["command", "10", "10", "python3", "/bench/imports/main.py"]),
             Self::FindCat => {
                 let script = "find /bench/cat -type f -print0 | xargs -0 cat > /dev/null";
                 words(&["command", "20000", "1", "sh", "-c", script])
@@ -98,6 +104,7 @@ impl Workload {
             Self::Distinct => Some(("/bench/distinct/", scale.distinct_files())),
             Self::Getppid => None,
             Self::PythonFirst | Self::Python => Some(("/bench/python/many/__pycache__/m", 300)),
+            Self::Imports => Some(("/bench/imports/many/__pycache__/m", 300)),
             Self::FindCat => Some(("/bench/cat/", 20_000)),
             Self::Storm => Some(("/bench/common/", 1000)),
         }
@@ -127,6 +134,9 @@ pub fn build_images(workloads: &[Workload], scale: Scale) -> Result<()> {
             .arg("-o")
             .arg(context.join("workload")),
     )?;
+    let modules = sources.join("modules.py");
+    fs::copy(&modules, context.join("modules.py"))
+        .with_context(|| format!("cannot copy {} to {}", modules.display(), context.display()))?;
     let build = |dockerfile: &str, image: &str, arguments: &[String]| {
         build(&context, &sources.join(dockerfile), image, arguments)
     };
