@@ -19,8 +19,8 @@ use crate::vm::qemu::{Clock, Ended};
 use crate::vm::results::{sections, tail, unfinished};
 
 /// The loops of `cases time`, and how often each turns: an emulated processor
-/// needs about half a second.
-const LOOPS: [(&str, u32); 2] = [("getppid", 200_000), ("open", 10_000)];
+/// needs about half a second for either.
+const LOOPS: [(&str, u32); 2] = [("getppid", 1_000_000), ("open", 30_000)];
 
 /// The observer that is none.
 const BASELINE: &str = "none";
