@@ -108,11 +108,9 @@ fi
 
 if [ "$1" = around ]; then
     shift
-    # It waits, and that is all of it that is needed.
-    started run --part main 37
+    started wait
     result=0
     CONTAINER=$id "$@" 4>&- || result=$?
-    printf . >&4
     ended || result=1
     exit "$result"
 fi

@@ -21,6 +21,8 @@ const USAGE: &str = "usage:
                                      are left out
   cases time getppid|open N          repeat the operation N times in a container; prints
                                      its name and nanoseconds an operation
+  cases wait                         print `waiting` and end with stdin, for a container that
+                                     others are to be started in
 exit status: 0 all well, 1 a case failed, 2 wrong usage or unreadable input";
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn command(mut arguments: Vec<String>) -> Result<bool> {
         "run" => run(arguments),
         "check" => check(arguments),
         "time" => measure(&arguments),
+        "wait" => wait(),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(true)
@@ -142,5 +145,12 @@ fn measure(arguments: &[String]) -> Result<bool> {
     let turns = turns.parse().with_context(|| format!("{turns:?} is no number\n{USAGE}"))?;
     let nanoseconds = time(name.parse().map_err(anyhow::Error::msg)?, turns)?;
     println!("{name} {nanoseconds:.1}");
+    Ok(true)
+}
+
+/// Has no limit of time, unlike a case.
+fn wait() -> Result<bool> {
+    println!("waiting");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).context("cannot read stdin")?;
     Ok(true)
 }

@@ -1,5 +1,5 @@
 //! What each hook tier costs a loop, on the kernels of the matrix: in emulated
-//! machines, since no kernel of a machine at hand need let every tier attach.
+//! machines, since the kernel at hand may refuse a tier.
 //!
 //! Guests run one after the other, each with one container in which every
 //! repetition runs the loops under each observer, in an order that rotates.
@@ -52,7 +52,6 @@ pub fn run(args: &Args) -> Result<()> {
     let task = Task {
         name: "tiers",
         script: "tiers.sh",
-        programs: &[("observe.sh", "observe")],
         settings: &[
             ("REPETITIONS", args.reps.to_string()),
             ("OBSERVERS", observers().collect::<Vec<_>>().join(" ")),

@@ -1,7 +1,7 @@
 //! Machines that differ in their kernel and do the same task.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -18,9 +18,6 @@ pub struct Task<'a> {
     pub name: &'a str,
     /// The script in `xtask/vm` that `init.sh` takes in.
     pub script: &'a str,
-    /// Further scripts of that directory, programs in the guest: file there,
-    /// name here.
-    pub programs: &'a [(&'a str, &'a str)],
     /// Variables of the scripts, without quotes in their values.
     pub settings: &'a [(&'a str, String)],
 }
@@ -84,6 +81,6 @@ impl Guests {
 
     /// Where all guests' logs are.
     pub fn logs(&self) -> PathBuf {
-        Path::new(&self.directory).join("logs")
+        self.directory.join("logs")
     }
 }

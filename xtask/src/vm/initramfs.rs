@@ -74,11 +74,11 @@ pub fn pack(directory: &Path, kernels: &[Unpacked], task: &Task) -> Result<PathB
     let sources = workspace().join("xtask/vm");
     copy(&sources.join("config.json"), &tree.join("etc/config.json"))?;
     copy(&sources.join(task.script), &tree.join("etc/task"))?;
-    let common = [("init.sh", "init"), ("containers.sh", "usr/bin/containers")];
-    let own = task.programs.iter().map(|&(source, name)| (source, format!("usr/bin/{name}")));
-    for (source, place) in
-        common.map(|(source, place)| (source, place.to_owned())).into_iter().chain(own)
-    {
+    for (source, place) in [
+        ("init.sh", "init"),
+        ("containers.sh", "usr/bin/containers"),
+        ("observe.sh", "usr/bin/observe"),
+    ] {
         let place = tree.join(place);
         copy(&sources.join(source), &place)?;
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755))

@@ -65,12 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// As [`run`].
 pub fn run_steps(args: &Args) -> Result<()> {
-    let task = Task {
-        name: "cases",
-        script: "cases.sh",
-        programs: &[],
-        settings: &[("TIERS", TIERS.join(" "))],
-    };
+    let task = Task { name: "cases", script: "cases.sh", settings: &[("TIERS", TIERS.join(" "))] };
     let guests = Guests::prepare(&args.kernels, &task)?;
     let limit = Duration::from_secs(args.limit);
     let reports = thread::scope(|scope| {
