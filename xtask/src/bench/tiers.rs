@@ -3,6 +3,10 @@
 //!
 //! Guests run one after the other, each with one container in which every
 //! repetition runs the loops under each observer, in an order that rotates.
+//!
+//! An emulator's time says little of a processor's, and on a busy machine not
+//! even much of itself. So by default the guests' clock counts instructions:
+//! the work that a tier adds, without what waits and caches make of it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -35,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     reps: u32,
     /// What the guests' clock counts.
-    #[arg(long, value_enum, default_value_t = Clock::Wall)]
+    #[arg(long, value_enum, default_value_t = Clock::Instructions)]
     clock: Clock,
     /// Stop a machine that takes longer than this.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
