@@ -3,6 +3,8 @@
 #
 #   containers NN...             these, one container after the other
 #   containers late TIER FILE    case 35 with `profiler record`
+#   containers around COMMAND... COMMAND, while a container runs whose ID is in
+#                                the variable CONTAINER
 #
 # All containers are made of /image, with mounts at the places of case 28.
 set -eu
@@ -102,6 +104,15 @@ if [ "$1" = late ]; then
     printf . >&4
     ended
     exit "$recorded"
+fi
+
+if [ "$1" = around ]; then
+    shift
+    started wait
+    result=0
+    CONTAINER=$id "$@" 4>&- || result=$?
+    ended || result=1
+    exit "$result"
 fi
 
 # The cases that share a container.

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use integration_tests::cases::check::{Profile, Verdict};
 use integration_tests::cases::expect::Tier;
 use integration_tests::cases::run::{Outcome, perform, usual};
+use integration_tests::cases::time::time;
 use integration_tests::cases::{ALL, Case, Setting, by_number, prepare};
 
 const USAGE: &str = "usage:
@@ -18,6 +19,10 @@ const USAGE: &str = "usage:
                                      compare a profile with the table; FILE holds what
                                      `cases run` printed, and cases that were impossible
                                      are left out
+  cases time getppid|open N          repeat the operation N times in a container; prints
+                                     its name and nanoseconds an operation
+  cases wait                         print `waiting` and end with stdin, for a container that
+                                     others are to be started in
 exit status: 0 all well, 1 a case failed, 2 wrong usage or unreadable input";
 
 fn main() -> ExitCode {
@@ -43,6 +48,8 @@ fn command(mut arguments: Vec<String>) -> Result<bool> {
         },
         "run" => run(arguments),
         "check" => check(arguments),
+        "time" => measure(&arguments),
+        "wait" => wait(),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(true)
@@ -131,4 +138,19 @@ fn check(mut arguments: Vec<String>) -> Result<bool> {
         well &= !matches!(verdict, Verdict::Differs(_));
     }
     Ok(well)
+}
+
+fn measure(arguments: &[String]) -> Result<bool> {
+    let [name, turns] = arguments else { bail!("time takes a loop and a number\n{USAGE}") };
+    let turns = turns.parse().with_context(|| format!("{turns:?} is no number\n{USAGE}"))?;
+    let nanoseconds = time(name.parse().map_err(anyhow::Error::msg)?, turns)?;
+    println!("{name} {nanoseconds:.1}");
+    Ok(true)
+}
+
+/// Has no limit of time, unlike a case.
+fn wait() -> Result<bool> {
+    println!("waiting");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).context("cannot read stdin")?;
+    Ok(true)
 }

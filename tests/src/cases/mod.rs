@@ -21,6 +21,7 @@ mod int80;
 pub mod run;
 mod sys;
 mod table;
+pub mod time;
 mod tree;
 mod uring;
 

@@ -11,6 +11,7 @@ mod measure;
 mod observer;
 mod process;
 mod table;
+mod tiers;
 mod workload;
 
 use std::env;
@@ -29,6 +30,8 @@ use workload::Workload;
 pub enum Bench {
     /// Slowdown, losses, recorded files, CPU and memory of file-access observers.
     Capture(Args),
+    /// Slowdown by each hook tier, in emulated machines with other kernels.
+    Tiers(tiers::Args),
 }
 
 /// Arguments of `cargo xtask bench capture`.
@@ -68,7 +71,10 @@ enum Format {
 /// # Errors
 /// When a package, an image or an observer cannot be had, or a workload fails.
 pub fn run(bench: Bench) -> Result<()> {
-    let Bench::Capture(args) = bench;
+    let args = match bench {
+        Bench::Capture(args) => args,
+        Bench::Tiers(args) => return tiers::run(&args),
+    };
     if !args.prepared {
         setup::run_steps()?;
         setup::ensure_programs(&observer::PROGRAMS)?;

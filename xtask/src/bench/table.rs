@@ -110,7 +110,7 @@ fn best(pairs: &[(f64, f64)]) -> f64 {
 
 /// First quartile, median, third quartile, by linear interpolation; NaN for
 /// no values.
-fn quartiles(values: &[f64]) -> [f64; 3] {
+pub fn quartiles(values: &[f64]) -> [f64; 3] {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     [0.25, 0.5, 0.75].map(|share| {

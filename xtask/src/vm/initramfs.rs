@@ -1,5 +1,5 @@
 //! The guest's file tree, packed as an initial ramdisk: the profiler and the
-//! case programs, both static; runc and busybox of this machine; a script.
+//! case programs, both static; runc and busybox of this machine; scripts.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::TIERS;
+use super::guests::Task;
 use super::kernels::Unpacked;
 use crate::shell::{self, cargo, command, find, output, target, workspace};
 
@@ -47,7 +47,7 @@ fn built(name: &str) -> PathBuf {
 ///
 /// # Errors
 /// When a part is missing or a program fails.
-pub fn pack(directory: &Path, kernels: &[Unpacked]) -> Result<PathBuf> {
+pub fn pack(directory: &Path, kernels: &[Unpacked], task: &Task) -> Result<PathBuf> {
     let tree = directory.join("guest");
     let _ = fs::remove_dir_all(&tree);
     for place in ["bin", "etc", "lib/modules", "usr/bin", "usr/sbin"] {
@@ -73,14 +73,20 @@ pub fn pack(directory: &Path, kernels: &[Unpacked]) -> Result<PathBuf> {
 
     let sources = workspace().join("xtask/vm");
     copy(&sources.join("config.json"), &tree.join("etc/config.json"))?;
-    for (source, place) in [("init.sh", "init"), ("containers.sh", "usr/bin/containers")] {
+    copy(&sources.join(task.script), &tree.join("etc/task"))?;
+    for (source, place) in [
+        ("init.sh", "init"),
+        ("containers.sh", "usr/bin/containers"),
+        ("observe.sh", "usr/bin/observe"),
+    ] {
         let place = tree.join(place);
         copy(&sources.join(source), &place)?;
         fs::set_permissions(&place, fs::Permissions::from_mode(0o755))
             .with_context(|| format!("cannot make {} executable", place.display()))?;
     }
     let settings = tree.join("etc/vm.conf");
-    fs::write(&settings, format!("TIERS='{}'\n", TIERS.join(" ")))
+    let lines = task.settings.iter().map(|(name, value)| format!("{name}='{value}'\n"));
+    fs::write(&settings, lines.collect::<String>())
         .with_context(|| format!("cannot write {}", settings.display()))?;
 
     for kernel in kernels {

@@ -5,28 +5,33 @@
 //! kernels    Debian's packages ─┐
 //! initramfs  static programs ───┴─► qemu ──► serial port ──► report ──► table
 //! ```
+//!
+//! Up to the serial port it serves the benchmark of the tiers too: what the
+//! guests do is a [`guests::Task`].
 
+pub mod guests;
 mod initramfs;
-mod kernels;
-mod qemu;
+pub mod kernels;
+pub mod qemu;
 mod report;
+pub mod results;
 
 use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use guests::{Guests, Task};
 pub use initramfs::build as build_programs;
-use kernels::{KERNELS, Kernel, Unpacked};
-use qemu::Machine;
+use kernels::{Kernel, Unpacked};
+use qemu::Clock;
 use report::Report;
 
 use crate::setup;
-use crate::shell::{say, scratch};
+use crate::shell::say;
 
 /// The hook tiers each guest is asked for, in this order.
-const TIERS: [&str; 2] = ["tracepoint", "fexit"];
+pub const TIERS: [&str; 2] = ["tracepoint", "fexit"];
 
 /// Arguments of `cargo xtask vm`.
 #[derive(Debug, clap::Args)]
@@ -60,29 +65,19 @@ pub fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// As [`run`].
 pub fn run_steps(args: &Args) -> Result<()> {
-    // In the order of the matrix, each once.
-    let wanted = KERNELS
-        .into_iter()
-        .filter(|kernel| args.kernels.is_empty() || args.kernels.contains(kernel));
-    let directory = scratch()?.join("vm");
-    let fetched = wanted
-        .map(|kernel| kernel.fetch(&directory.join("kernels")))
-        .collect::<Result<Vec<_>>>()?;
-    initramfs::build()?;
-    let initramfs = initramfs::pack(&directory, &fetched)?;
-
+    let task = Task { name: "cases", script: "cases.sh", settings: &[("TIERS", TIERS.join(" "))] };
+    let guests = Guests::prepare(&args.kernels, &task)?;
     let limit = Duration::from_secs(args.limit);
     let reports = thread::scope(|scope| {
-        let guests: Vec<_> = fetched
+        let running: Vec<_> = guests
+            .kernels
             .iter()
             .map(|kernel| {
-                let place = directory.join("logs").join(kernel.kernel.name);
-                let initramfs = &initramfs;
-                let guest = scope.spawn(move || boot(kernel, initramfs, &place, limit));
-                (kernel.kernel.name, guest)
+                let guests = &guests;
+                (kernel.kernel.name, scope.spawn(move || boot(guests, kernel, limit)))
             })
             .collect();
-        guests
+        running
             .into_iter()
             .map(|(name, guest)| match guest.join() {
                 Ok(report) => Ok((name, report?)),
@@ -95,36 +90,25 @@ pub fn run_steps(args: &Args) -> Result<()> {
     ensure!(
         well,
         "vm: not every case is as it must be; the guests' logs are below {}",
-        directory.join("logs").display()
+        guests.logs().display()
     );
     say("vm: every kernel is as it must be");
     Ok(())
 }
 
-/// Runs one guest and reads what it said; its logs and profiles stay in
-/// `place`.
-fn boot(kernel: &Unpacked, initramfs: &Path, place: &Path, limit: Duration) -> Result<Report> {
-    let name = kernel.kernel.name;
-    let _ = fs::remove_dir_all(place);
-    fs::create_dir_all(place).with_context(|| format!("cannot create {}", place.display()))?;
-    let machine = Machine { kernel: &kernel.image, initramfs, directory: place, limit };
-    let ended = machine.run().with_context(|| format!("kernel {name}"))?;
-    say(format!("kernel {name}: the guest ended after {:.1} s", ended.took.as_secs_f64()));
+/// Runs one guest and reads what it said; its profiles stay beside its logs.
+fn boot(guests: &Guests, kernel: &Unpacked, limit: Duration) -> Result<Report> {
+    let ended = guests.boot(kernel, Clock::Wall, limit)?;
     let mut report = Report::read(&ended.results);
     for (tier, profile) in &report.profiles {
-        let file = place.join(format!("{tier}.json"));
+        let file = guests.place(kernel).join(format!("{tier}.json"));
         fs::write(&file, profile).with_context(|| format!("cannot write {}", file.display()))?;
     }
     if ended.timed_out {
         report.problems.push(format!("stopped after the limit of {} s (--limit)", limit.as_secs()));
     }
     if !report.problems.is_empty() {
-        let console = fs::read(&ended.console).unwrap_or_default();
-        report.problems.push(format!(
-            "the end of the console ({}):\n{}",
-            ended.console.display(),
-            report::tail(&String::from_utf8_lossy(&console))
-        ));
+        report.problems.push(ended.last_words());
     }
     Ok(report)
 }

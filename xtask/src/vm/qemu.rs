@@ -12,7 +12,29 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::results::tail;
 use crate::shell::{command, find};
+
+/// What the guest's clock counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Clock {
+    /// Time, as it passes here.
+    Wall,
+    /// Instructions of the guest while it has any to run, a nanosecond each,
+    /// by one processor: how busy this machine is does not show.
+    Instructions,
+}
+
+impl Clock {
+    /// With its processors: Debian's 6.1 does not get a second one up when
+    /// time stands still unless something runs.
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Wall => &["-smp", "2"],
+            Self::Instructions => &["-smp", "1", "-icount", "shift=0"],
+        }
+    }
+}
 
 /// What a machine needs.
 #[derive(Debug)]
@@ -23,6 +45,8 @@ pub struct Machine<'a> {
     pub initramfs: &'a Path,
     /// Where the logs go; must exist.
     pub directory: &'a Path,
+    /// The guest's clock.
+    pub clock: Clock,
     /// When it is stopped.
     pub limit: Duration,
 }
@@ -61,7 +85,8 @@ impl Machine<'_> {
             // One thread for both processors: with one each, a processor may
             // run a stale translation of code that the other has just patched
             // (a static key's breakpoint), which the kernel takes for a fault.
-            .args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2", "-m", "1024"])
+            .args(["-accel", "tcg,thread=single", "-cpu", "max", "-m", "1024"])
+            .args(self.clock.arguments())
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-serial")
             .arg(port(&console))
@@ -104,6 +129,15 @@ impl Machine<'_> {
             timed_out: status.is_none(),
             took: start.elapsed(),
         })
+    }
+}
+
+impl Ended {
+    /// The end of its console, and where the rest is.
+    pub fn last_words(&self) -> String {
+        let console = fs::read(&self.console).unwrap_or_default();
+        let said = tail(&String::from_utf8_lossy(&console));
+        format!("the end of the console ({}):\n{said}", self.console.display())
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a guest reported, and the table of all guests.
 //!
-//! The sections that a guest writes are described in `xtask/vm/init.sh`; the
-//! lines of its checks are those of `cases check`:
+//! The lines of its checks are those of `cases check`:
 //!
 //! ```text
 //! NN TITLE: ok
@@ -18,12 +17,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::TIERS;
-
-/// How many lines of a failed step are shown.
-const TAIL: usize = 30;
-
-/// How many characters of a line.
-const WIDTH: usize = 2000;
+use super::results::{Section, sections, tail, unfinished};
 
 /// What became of a case under one kernel and tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,14 +42,6 @@ impl Verdict {
     }
 }
 
-/// A section of a guest's results.
-#[derive(Debug)]
-struct Section<'a> {
-    text: &'a str,
-    /// Exit status of its command; none when it did not end.
-    status: Option<i32>,
-}
-
 /// What one guest reported.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -75,11 +61,7 @@ impl Report {
     pub fn read(results: &str) -> Self {
         let mut report = Self::default();
         let sections = sections(results);
-        if !results.lines().any(|line| line == "@@ done") {
-            let begun = results.rfind("@@ begin ").map_or("", |at| &results[at..]);
-            let said = tail(begun);
-            report.problems.push(format!("the guest did not come to its end:\n{said}"));
-        }
+        report.problems.extend(unfinished(results));
         for (name, section) in &sections {
             // `doctor` also speaks of engines, of which the guest has none.
             // Other steps have lines that say which case is at fault.
@@ -262,27 +244,6 @@ pub fn table(reports: &[(&str, Report)]) -> (String, bool) {
     (text, well)
 }
 
-/// The sections by name.
-fn sections(results: &str) -> BTreeMap<&str, Section<'_>> {
-    let mut sections = BTreeMap::new();
-    let mut rest = results;
-    while let Some((_, after)) = rest.split_once("@@ begin ") {
-        let Some((name, body)) = after.split_once('\n') else { break };
-        let end = format!("@@ end {name} ");
-        // Not only at a line's beginning: output may lack its last newline.
-        let (text, status, next) = match body.split_once(&end) {
-            Some((text, after)) => {
-                let (status, next) = after.split_once('\n').unwrap_or((after, ""));
-                (text, status.split(' ').next().and_then(|status| status.parse().ok()), next)
-            }
-            None => (body, None, ""),
-        };
-        sections.insert(name, Section { text, status });
-        rest = next;
-    }
-    sections
-}
-
 /// Reads a case's line.
 fn case(line: &str) -> Option<(u32, &str, Verdict)> {
     let (number, rest) = line.split_once(' ')?;
@@ -328,24 +289,6 @@ fn difference(first: &str, expected: &[String], other: &str, found: &[String]) -
         }
     }
     text
-}
-
-/// The last lines of a text; of a long line (the verifier's log is one), its
-/// beginning and its end.
-pub fn tail(text: &str) -> String {
-    let lines: Vec<_> = text.lines().collect();
-    let last = &lines[lines.len().saturating_sub(TAIL)..];
-    last.iter().map(|line| shortened(line)).collect::<Vec<_>>().join("\n")
-}
-
-fn shortened(line: &str) -> String {
-    if line.chars().count() <= WIDTH {
-        return line.to_owned();
-    }
-    let start: String = line.chars().take(WIDTH / 4).collect();
-    let mut end: Vec<char> = line.chars().rev().take(WIDTH / 4 * 3).collect();
-    end.reverse();
-    format!("{start} […] {}", end.into_iter().collect::<String>())
 }
 
 #[cfg(test)]
@@ -413,14 +356,6 @@ mod tests {
         assert!(!well, "{text}");
         assert!(text.contains(&format!("only {}: \"/b\"", TIERS[0])), "{text}");
         assert!(text.contains(&format!("only {}: \"/c\"", TIERS[1])), "{text}");
-    }
-
-    #[test]
-    fn of_a_long_line_the_ends_are_shown() {
-        assert_eq!(tail("a\nb\n"), "a\nb");
-        let shown = tail(&format!("cause{}reason", "é".repeat(WIDTH)));
-        assert!(shown.starts_with("cause") && shown.ends_with("reason"), "{shown}");
-        assert!(shown.chars().count() < WIDTH + 10);
     }
 
     #[test]
