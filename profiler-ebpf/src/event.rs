@@ -15,7 +15,9 @@ use profiler_ebpf::{CHUNKS, HEADER, Header, Key, counter, flag, kind};
 
 use crate::group::{self, lose};
 use crate::kernel::{Place, Typed, current, field, probe};
-use crate::maps::{BUFFER, EVENTS, FILL_MAX, NAME_MAX, SCRATCH, SEEN, count};
+use crate::maps::{
+    BUFFER, EVENTS, FILL_MAX, NAME_MAX, RECENT, RECENT_TOUCHES, SCRATCH, SEEN, count,
+};
 use crate::{offset, setting};
 
 /// Deepest directory nesting a record can tell.
@@ -451,8 +453,17 @@ pub extern "C" fn submit(slot: u32) -> u64 {
     let mut hash = hash(slot, buffer, name_len);
     hash = mix(mix(mix(mix(hash, ino), base.ino), exe), what);
     let key = Key { cgroup, touch: hash ^ hash >> 32 };
+    let mark = mix(key.touch, cgroup);
+    let Some(recent) = RECENT.get_ptr_mut(mark as u32 & (RECENT_TOUCHES - 1)) else { return 0 };
+    // SAFETY: this CPU's own; a program that comes in between writes a whole
+    // word, too.
+    if unsafe { *recent } == mark {
+        return 0;
+    }
     // SAFETY: only asked whether it is there.
     if unsafe { SEEN.get(&key) }.is_some() {
+        // SAFETY: as above.
+        unsafe { *recent = mark };
         return 0;
     }
 

@@ -48,6 +48,14 @@ pub mod slot {
 #[map]
 pub static SEEN: HashMap<Key, u8> = HashMap::with_max_entries(1 << 19, 0);
 
+/// The last touches that turned out to be known, by their hashes. The table of
+/// all of them is tens of megabytes, and each look-up there waits for memory;
+/// this fits the processor's cache.
+#[map]
+pub static RECENT: PerCpuArray<u64> = PerCpuArray::with_max_entries(RECENT_TOUCHES, 0);
+/// A power of two.
+pub const RECENT_TOUCHES: u32 = 1 << 13;
+
 /// Control groups, by identity.
 #[map]
 pub static GROUPS: HashMap<u64, Group> = HashMap::with_max_entries(1 << 14, 0);
