@@ -7,7 +7,7 @@ use aya_ebpf::helpers::generated::{bpf_map_update_elem, bpf_probe_read_kernel_st
 use profiler_ebpf::{Group, HEADER, Header, counter, kind};
 
 use crate::event::{LOOP, Loop, now, run, send};
-use crate::kernel::{Place, Typed, current, field, probe};
+use crate::kernel::{Place, Typed, current, field, group_node, probe};
 use crate::maps::{CGROUP_BUFFER, CGROUP_SCRATCH, GROUPS, LOSSES, count};
 use crate::offset;
 
@@ -133,12 +133,7 @@ pub fn announce(slot: u32, cgroup: u64, dev: u32, group: *mut Group) {
 #[inline(never)]
 fn tell(slot: u32, cgroup: u64, dev: u32) -> u64 {
     let Some(buffer) = buffer(slot) else { return 0 };
-    // SAFETY: typed from the task on.
-    let kn: u64 = unsafe {
-        let cset: Typed = field(current(), offset!(task_cgroups));
-        let group: Typed = field(cset, offset!(cset_dfl_cgrp));
-        field(group, offset!(cgroup_kn))
-    };
+    let kn = group_node(current()) as u64;
     let start = Loop { at: kn, end: HEADER as u64, value: 0, trail: 0 };
     let (end, _) = run(state(buffer), slot, DEPTH, append, start);
     let end = end & (CGROUP_SCRATCH as u64 - 1);

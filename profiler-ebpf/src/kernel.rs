@@ -108,7 +108,29 @@ pub fn place(task: Typed) -> Option<Place> {
                 return None;
             }
         }
-        let cgroup = bpf_get_current_cgroup_id();
+        let cgroup = if offset!(cset_subsys) == 0 {
+            bpf_get_current_cgroup_id()
+        } else {
+            field(group_node(task), offset!(kn_id))
+        };
         Some(Place { root_sb: sb as u64, dev, cgroup, task })
+    }
+}
+
+/// The `struct kernfs_node` of a task's control group: of the v2 hierarchy, or
+/// where there is none, of one controller's.
+#[inline(always)]
+pub fn group_node(task: Typed) -> Typed {
+    // SAFETY: typed from the task on. Of the branches the verifier sees one:
+    // the offset is a constant.
+    unsafe {
+        let cset: Typed = field(task, offset!(task_cgroups));
+        let group: Typed = if offset!(cset_subsys) == 0 {
+            field(cset, offset!(cset_dfl_cgrp))
+        } else {
+            let css: Typed = field(cset, offset!(cset_subsys));
+            field(css, offset!(css_cgroup))
+        };
+        field(group, offset!(cgroup_kn))
     }
 }

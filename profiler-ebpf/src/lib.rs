@@ -195,8 +195,15 @@ pub struct Offsets {
     pub dentry_pprev: u32,
     /// `css_set.dfl_cgrp`.
     pub cset_dfl_cgrp: u32,
+    /// `css_set.subsys` of the controller that tells containers apart where
+    /// there is no cgroup v2 hierarchy; 0 where there is.
+    pub cset_subsys: u32,
+    /// `cgroup_subsys_state.cgroup`.
+    pub css_cgroup: u32,
     /// `cgroup.kn`.
     pub cgroup_kn: u32,
+    /// `kernfs_node.id`.
+    pub kn_id: u32,
     /// `kernfs_node.name`.
     pub kn_name: u32,
     /// `kernfs_node.parent`, `__parent` since 6.15.

@@ -61,6 +61,7 @@ pub struct Btf {
     structs: HashMap<Vec<u8>, Vec<u32>>,
     /// Functions, and the type of each.
     functions: HashMap<Vec<u8>, u32>,
+    enums: HashMap<Vec<u8>, u32>,
 }
 
 impl Btf {
@@ -82,7 +83,7 @@ impl Btf {
         let mut types =
             vec![Type { kind: 0, size_or_type: 0, members: 0, vlen: 0, bitfields: false }];
         let mut structs: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
-        let mut functions = HashMap::new();
+        let (mut functions, mut enums) = (HashMap::new(), HashMap::new());
         let mut at = types_at;
         while at < types_at + types_len {
             let (name, info, size_or_type) = (word(at)?, word(at + 4)?, word(at + 8)?);
@@ -103,10 +104,13 @@ impl Btf {
             if kind == KIND_FUNC {
                 functions.insert(string(&data, strings, name).to_vec(), size_or_type);
             }
+            if kind == KIND_ENUM {
+                enums.insert(string(&data, strings, name).to_vec(), types.len() as u32);
+            }
             let bitfields = info >> 31 != 0;
             types.push(Type { kind, size_or_type, members, vlen, bitfields });
         }
-        Ok(Self { data, strings, types, structs, functions })
+        Ok(Self { data, strings, types, structs, functions, enums })
     }
 
     /// Byte offset of `path` (member names) inside the structure `name`.
@@ -130,6 +134,15 @@ impl Btf {
     pub fn parameters(&self, name: &str) -> Option<usize> {
         let proto = self.types.get(*self.functions.get(name.as_bytes())? as usize)?;
         (proto.kind == KIND_FUNC_PROTO).then_some(proto.vlen)
+    }
+
+    /// The value of `enumerator` in the enumeration `name`.
+    pub fn value(&self, name: &str, enumerator: &str) -> Option<u32> {
+        let ty = self.types.get(*self.enums.get(name.as_bytes())? as usize)?;
+        (0..ty.vlen).map(|index| ty.members + index * 8).find_map(|at| {
+            let text = string(&self.data, self.strings, self.word(at)?);
+            if text == enumerator.as_bytes() { self.word(at + 4) } else { None }
+        })
     }
 
     fn offset_in(&self, id: u32, path: &[&str]) -> Option<u32> {
@@ -192,6 +205,8 @@ mod tests {
         assert!(matches!(btf.offset("file", &["nonsense"]), Err(BtfError::NoField(_))));
         assert_eq!(btf.parameters("iterate_dir"), Some(2));
         assert_eq!(btf.parameters("no_such_function"), None);
+        assert_eq!(btf.value("cgroup_subsys_id", "cpuset_cgrp_id"), Some(0));
+        assert_eq!(btf.value("cgroup_subsys_id", "none_such"), None);
     }
 
     #[test]

@@ -16,11 +16,21 @@ const NUMBER: &[&str] = &["orig_ax"];
 #[cfg(target_arch = "x86_64")]
 const POINTER: &[&str] = &["ip"];
 
-/// Looks every field up.
+/// Where a task's set of control groups holds that of a v1 controller.
+fn subsys(btf: &Btf, controller: &str) -> Result<u32, BtfError> {
+    let name = format!("{controller}_cgrp_id");
+    let index = btf
+        .value("cgroup_subsys_id", &name)
+        .ok_or_else(|| BtfError::NoField(format!("cgroup_subsys_id.{name}")))?;
+    Ok(btf.offset("css_set", &["subsys"])? + index * size_of::<u64>() as u32)
+}
+
+/// Looks every field up. `controller` names the cgroup v1 hierarchy to go by
+/// where there is no v2 hierarchy.
 ///
 /// # Errors
 /// [`BtfError::NoField`] names the first that this kernel lacks.
-pub fn from_btf(btf: &Btf) -> Result<Offsets, BtfError> {
+pub fn from_btf(btf: &Btf, controller: Option<&str>) -> Result<Offsets, BtfError> {
     let of = |name: &str, path: &[&str]| btf.offset(name, path);
     // The kernel side reads these structures in one go, so far.
     let within = |name: &str, path: &[&str], from: u32, chunk: usize| {
@@ -78,7 +88,13 @@ pub fn from_btf(btf: &Btf) -> Result<Offsets, BtfError> {
         dentry_sb: of("dentry", &["d_sb"])?,
         dentry_pprev: of("dentry", &["d_hash", "pprev"])?,
         cset_dfl_cgrp: of("css_set", &["dfl_cgrp"])?,
+        cset_subsys: match controller {
+            Some(controller) => subsys(btf, controller)?,
+            None => 0,
+        },
+        css_cgroup: of("cgroup_subsys_state", &["cgroup"])?,
         cgroup_kn: of("cgroup", &["kn"])?,
+        kn_id: of("kernfs_node", &["id"])?,
         kn_name: of("kernfs_node", &["name"])?,
         kn_parent: of("kernfs_node", &["__parent"]).or_else(|_| of("kernfs_node", &["parent"]))?,
         bprm_file: of("linux_binprm", &["file"])?,
@@ -141,7 +157,11 @@ mod tests {
     #[test]
     fn the_running_kernel_has_every_field() {
         let btf = Btf::parse(std::fs::read("/sys/kernel/btf/vmlinux").unwrap()).unwrap();
-        let offsets = from_btf(&btf).unwrap();
+        let offsets = from_btf(&btf, None).unwrap();
+        assert_eq!(offsets.cset_subsys, 0);
+        let v1 = from_btf(&btf, Some("pids")).unwrap().cset_subsys;
+        assert!(v1 >= btf.offset("css_set", &["subsys"]).unwrap());
+        assert!(from_btf(&btf, Some("none")).is_err());
         assert_ne!(offsets.task_files, offsets.task_fs);
         let table = uring(&btf);
         assert!(table[18][0] != 0 && table[35][1] != 0 && table[0] == [0, 0]);

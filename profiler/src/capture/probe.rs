@@ -124,11 +124,30 @@ impl Kernel {
             .map_err(|source| CaptureError::NoBtf { path: BTF_PATH.into(), source })?;
         let btf = Btf::parse(data)?;
         Ok(Self {
-            offsets: Plain(offsets::from_btf(&btf)?),
+            offsets: Plain(offsets::from_btf(&btf, v1_controller().as_deref())?),
             uring: Plain(offsets::uring(&btf)),
             hooks: Found::in_btf(&btf),
         })
     }
+}
+
+/// The cgroup v1 controller to tell containers apart by; none where there is a
+/// v2 hierarchy. Container runtimes use every controller there is, so the
+/// first of the usual ones will do.
+fn v1_controller() -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    if mounts.contains(" - cgroup2 ") {
+        return None;
+    }
+    // "4:cpu,cpuacct:/"
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let mounted: Vec<&str> = groups
+        .lines()
+        .filter_map(|line| line.split(':').nth(1))
+        .flat_map(|c| c.split(','))
+        .collect();
+    let usual = ["pids", "memory", "cpuset", "cpu", "devices", "freezer"];
+    usual.into_iter().find(|controller| mounted.contains(controller)).map(str::to_owned)
 }
 
 /// Gives the memory that loading took back to the system: watching needs
