@@ -67,7 +67,7 @@ pub static LOSSES: PerCpuHashMap<u64, [u64; counter::COUNT as usize]> =
 
 /// Records on their way to user space.
 #[map]
-pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
 /// See [`counter`].
 #[map]

@@ -76,7 +76,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ring_bytes: 4 << 20, table_entries: 1 << 19, tier: None }
+        Self { ring_bytes: 8 << 20, table_entries: 1 << 19, tier: None }
     }
 }
 

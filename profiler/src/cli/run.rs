@@ -31,7 +31,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 pub struct Buffers {
     /// Ring buffer size in KiB, rounded up to a power of two.
-    #[arg(long, value_name = "KIB", default_value_t = 4096)]
+    #[arg(long, value_name = "KIB", default_value_t = 8192)]
     ring_size: u32,
     /// Names told apart in the kernel before touches are reported again.
     #[arg(long, value_name = "N", default_value_t = 1 << 19)]
