@@ -426,6 +426,12 @@ pub fn report(slot: u32, place: &Place, touch: &Touch) {
     submit(slot);
 }
 
+/// Reports a touch of a file that was not named.
+#[inline(always)]
+pub fn report_file(slot: u32, place: &Place, kind: u8, file: Subject) {
+    report(slot, place, &Touch { kind, flags: 0, file, base: Base::default(), name_len: 0 });
+}
+
 /// Takes up what [`report`] left in the buffer. Returns whether a record was
 /// sent.
 ///

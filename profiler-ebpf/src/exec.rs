@@ -7,7 +7,7 @@ use aya_ebpf::helpers::generated::{bpf_find_vma, bpf_loop, bpf_task_pt_regs};
 use aya_ebpf::programs::BtfTracePointContext;
 use profiler_ebpf::kind;
 
-use crate::event::{Base, Subject, Touch, buffer, hash_name, report, subject};
+use crate::event::{Base, Subject, Touch, buffer, hash_name, report, report_file, subject};
 use crate::group;
 use crate::kernel::{Place, Typed, current, field, place};
 use crate::maps::{SCRATCH, slot};
@@ -50,8 +50,7 @@ pub fn on_exec(ctx: &BtfTracePointContext) {
         scripts(&place, script);
     }
     if let Some(file) = subject(&mut place, mapped_at_start(task), kind::EXEC) {
-        let base = Base::default();
-        report(SLOT, &place, &Touch { kind: kind::EXEC, flags: 0, file, base, name_len: 0 });
+        report_file(SLOT, &place, kind::EXEC, file);
     }
 }
 

@@ -4,22 +4,21 @@
 
 use aya_ebpf::helpers::generated::bpf_task_pt_regs;
 use aya_ebpf::programs::{FEntryContext, FExitContext};
-use profiler_ebpf::{SYSCALLS, flag, kind};
+use profiler_ebpf::{flag, kind};
 
-use crate::event::{Base, Subject, Touch, buffer, report, subject, subject_typed};
-use crate::kernel::{Typed, constant, current, field, place};
-use crate::maps::{SYSCALL_MASK, SYSCALL_TABLE, slot};
-use crate::name::{self, file_of};
+use crate::event::{Base, Subject, Touch, buffer, report, report_file, subject, subject_typed};
+use crate::kernel::{Typed, current, field, place};
+use crate::maps::slot;
+use crate::name::{self, file_of, report_named};
 use crate::offset;
 use crate::result::{Outcome, sort};
-use crate::syscall::TS_COMPAT;
+use crate::syscall::{MAP_ANONYMOUS, is_narrow, specs};
 
 /// In `open_flags.open_flag`: the open is an exec's.
 const FMODE_EXEC: u32 = 0x20;
 /// In the flags of a lookup.
 const LOOKUP_FOLLOW: u32 = 1;
 const LOOKUP_IN_ROOT: u32 = 0x10_0000;
-const MAP_ANONYMOUS: u64 = 0x20;
 
 /// What the function returned, as a number: the context would give a typed
 /// pointer, of which the verifier allows no arithmetic, and so no comparison
@@ -81,8 +80,7 @@ pub fn on_open_root(ctx: &FExitContext) {
     }
     let Some(mut place) = place(current()) else { return };
     let Some(file) = subject_typed(&mut place, ctx.arg(3)) else { return };
-    let base = Base::default();
-    report(slot::HANDLE, &place, &Touch { kind: kind::OPEN, flags: 0, file, base, name_len: 0 });
+    report_file(slot::HANDLE, &place, kind::OPEN, file);
 }
 
 /// `int filename_lookup(int dfd, struct filename *, unsigned flags, struct
@@ -111,16 +109,9 @@ pub fn on_lookup(ctx: &FExitContext) {
     } else {
         kind::LSTAT
     };
-    let Some(buffer) = buffer(slot::LOOKUP) else { return };
     // SAFETY: the argument is typed.
     let name = unsafe { field(filename, offset!(filename_name)) };
-    let Some(name_len @ 1..) = name::from_kernel(buffer, name) else { return };
-    let base = name::base(&place, name::is_absolute(buffer), dirfd);
-    report(
-        slot::LOOKUP,
-        &place,
-        &Touch { kind: what, flags, file: Subject::default(), base, name_len },
-    );
+    report_named(slot::LOOKUP, &place, (what, flags), name, dirfd);
 }
 
 /// What the task's system call does with its name, as a kind; 0 for one that
@@ -132,18 +123,8 @@ fn kind_of_call(task: Typed) -> u8 {
         let regs = bpf_task_pt_regs(task as *mut _) as Typed;
         field(regs, offset!(regs_nr))
     };
-    if nr >= SYSCALLS as u64 {
-        return 0;
-    }
-    let index = nr as usize & constant(&SYSCALL_MASK);
-    // SAFETY: masked to the table's length; volatile because the table is
-    // filled in after compilation.
-    let specs = unsafe {
-        core::ptr::read_volatile((&raw const SYSCALL_TABLE).cast::<[u32; 4]>().add(index))
-    };
-    // SAFETY: typed.
-    let narrow = unsafe { field::<u32>(task, offset!(task_status)) } & TS_COMPAT != 0;
-    ((if narrow { specs[2] } else { specs[0] }) & 15) as u8
+    let specs = specs(nr);
+    ((if is_narrow(task) { specs[2] } else { specs[0] }) & 15) as u8
 }
 
 /// Names to be made, removed, renamed or bound: `filename_create(int dfd,
@@ -155,16 +136,9 @@ fn kind_of_call(task: Typed) -> u8 {
 pub fn on_name(ctx: &FEntryContext, slot: u32, first: usize) {
     let (dirfd, filename): (i32, Typed) = (ctx.arg(first), ctx.arg(first + 1));
     let Some(place) = place(current()) else { return };
-    let Some(buffer) = buffer(slot) else { return };
     // SAFETY: the argument is typed; where it is an error, it reads as zero.
     let name = unsafe { field(filename, offset!(filename_name)) };
-    let Some(name_len @ 1..) = name::from_kernel(buffer, name) else { return };
-    let base = name::base(&place, name::is_absolute(buffer), dirfd);
-    report(
-        slot,
-        &place,
-        &Touch { kind: kind::MODIFY, flags: 0, file: Subject::default(), base, name_len },
-    );
+    report_named(slot, &place, (kind::MODIFY, 0), name, dirfd);
 }
 
 /// `unsigned long ksys_mmap_pgoff(addr, len, prot, flags, fd, pgoff)`.
@@ -178,9 +152,7 @@ pub fn on_map(ctx: &FExitContext) {
     let Some(mut place) = place(current()) else { return };
     let file = file_of(&place, fd as i32);
     if let Some(file) = subject(&mut place, file, kind::MMAP) {
-        let base = Base::default();
-        let touch = Touch { kind: kind::MMAP, flags: 0, file, base, name_len: 0 };
-        report(slot::MAP, &place, &touch);
+        report_file(slot::MAP, &place, kind::MMAP, file);
     }
 }
 
@@ -193,6 +165,5 @@ pub fn on_list(ctx: &FExitContext) {
     }
     let Some(mut place) = place(current()) else { return };
     let Some(file) = subject_typed(&mut place, ctx.arg(0)) else { return };
-    let base = Base::default();
-    report(slot::LIST, &place, &Touch { kind: kind::LIST, flags: 0, file, base, name_len: 0 });
+    report_file(slot::LIST, &place, kind::LIST, file);
 }

@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user_str};
 
-use crate::event::{Base, name_slot};
+use crate::event::{Base, Subject, Touch, buffer, name_slot, report};
 use crate::kernel::{Place, Typed, field, probe};
 use crate::maps::NAME_MAX;
 use crate::offset;
@@ -71,6 +71,15 @@ pub fn base(place: &Place, absolute: bool, dirfd: i32) -> Base {
         let (ino, sb) = (field(inode, offset!(inode_ino)), field(inode, offset!(inode_sb)));
         Base { dentry: dentry as u64, ino, sb }
     }
+}
+
+/// Reports a touch of which there is a name, held by the kernel, and no file.
+#[inline(always)]
+pub fn report_named(slot: u32, place: &Place, (kind, flags): (u8, u8), string: u64, dirfd: i32) {
+    let Some(buffer) = buffer(slot) else { return };
+    let Some(name_len @ 1..) = from_kernel(buffer, string) else { return };
+    let base = base(place, is_absolute(buffer), dirfd);
+    report(slot, place, &Touch { kind, flags, file: Subject::default(), base, name_len });
 }
 
 /// The `struct file` of a descriptor of the running task, 0 if there is none.

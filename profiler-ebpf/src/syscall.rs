@@ -14,10 +14,10 @@ use crate::result::{Outcome, sort};
 
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
 const AT_SYMLINK_FOLLOW: u64 = 0x400;
-const MAP_ANONYMOUS: u64 = 0x20;
+pub const MAP_ANONYMOUS: u64 = 0x20;
 const RESOLVE_IN_ROOT: u64 = 0x10;
 /// In `thread_info.status`: the system call came by the 32-bit door.
-pub const TS_COMPAT: u32 = 2;
+const TS_COMPAT: u32 = 2;
 
 /// `sys_exit`: arguments are the registers and the result.
 #[inline(always)]
@@ -25,21 +25,12 @@ pub fn on_exit(ctx: &BtfTracePointContext) {
     let regs: Typed = ctx.arg(0);
     // SAFETY: the tracepoint's first argument is typed.
     let nr: u64 = unsafe { field(regs, offset!(regs_nr)) };
-    if nr >= SYSCALLS as u64 {
-        return;
-    }
-    let index = nr as usize & constant(&SYSCALL_MASK);
-    // SAFETY: masked to the table's length; volatile because the table is
-    // filled in after compilation.
-    let specs = unsafe {
-        core::ptr::read_volatile((&raw const SYSCALL_TABLE).cast::<[u32; 4]>().add(index))
-    };
+    let specs = specs(nr);
     if specs[0] | specs[2] == 0 {
         return;
     }
     let task = current();
-    // SAFETY: typed.
-    let narrow = unsafe { field::<u32>(task, offset!(task_status)) } & TS_COMPAT != 0;
+    let narrow = is_narrow(task);
     let (first, second) = if narrow { (specs[2], specs[3]) } else { (specs[0], specs[1]) };
     if first == 0 {
         return;
@@ -54,6 +45,25 @@ pub fn on_exit(ctx: &BtfTracePointContext) {
     if second != 0 {
         handle(ctx, &mut place, second, &args, result);
     }
+}
+
+/// What the table says of a system call number; zeroes for one beyond it.
+#[inline(always)]
+pub fn specs(nr: u64) -> [u32; 4] {
+    if nr >= SYSCALLS as u64 {
+        return [0; 4];
+    }
+    let index = nr as usize & constant(&SYSCALL_MASK);
+    // SAFETY: masked to the table's length; volatile because the table is
+    // filled in after compilation.
+    unsafe { core::ptr::read_volatile((&raw const SYSCALL_TABLE).cast::<[u32; 4]>().add(index)) }
+}
+
+/// Whether a task's system call is a 32-bit one.
+#[inline(always)]
+pub fn is_narrow(task: Typed) -> bool {
+    // SAFETY: typed.
+    unsafe { field::<u32>(task, offset!(task_status)) & TS_COMPAT != 0 }
 }
 
 /// The arguments of a system call, still in its registers.

@@ -4,10 +4,10 @@
 use aya_ebpf::programs::BtfTracePointContext;
 use profiler_ebpf::{URING_OPS, URING_RESULT_FD, kind};
 
-use crate::event::{Base, Subject, Touch, buffer, report, subject};
+use crate::event::{report_file, subject};
 use crate::kernel::{Place, current, place, probe};
 use crate::maps::{URING_TABLE, slot};
-use crate::name::{self, AT_FDCWD, file_of};
+use crate::name::{AT_FDCWD, file_of, report_named};
 use crate::{offset, setting};
 
 const SLOT: u32 = slot::TRACEPOINT;
@@ -40,15 +40,11 @@ pub fn on_submit(ctx: &BtfTracePointContext) {
 
 #[inline(always)]
 fn named(place: &Place, request: u64, spec: u32) {
-    let Some(buffer) = buffer(SLOT) else { return };
     let filename: u64 = probe(request, (spec >> 8 & 0xff) as usize);
     let string: u64 = probe(filename, offset!(filename_name));
-    let Some(name_len @ 1..) = name::from_kernel(buffer, string) else { return };
     let at = spec >> 16 & 0xff;
     let dirfd: i32 = if at == 0 { AT_FDCWD } else { probe(request, at as usize) };
-    let base = name::base(place, name::is_absolute(buffer), dirfd);
-    let kind = (spec & 15) as u8;
-    report(SLOT, place, &Touch { kind, flags: 0, file: Subject::default(), base, name_len });
+    report_named(SLOT, place, ((spec & 15) as u8, 0), string, dirfd);
 }
 
 /// `io_uring_complete`: ring, request, and the result or the completion entry.
@@ -70,7 +66,6 @@ pub fn on_complete(ctx: &BtfTracePointContext) {
     let Some(mut place) = place(current()) else { return };
     let file = file_of(&place, result);
     if let Some(file) = subject(&mut place, file, kind::OPEN) {
-        let base = Base::default();
-        report(SLOT, &place, &Touch { kind: kind::OPEN, flags: 0, file, base, name_len: 0 });
+        report_file(SLOT, &place, kind::OPEN, file);
     }
 }
