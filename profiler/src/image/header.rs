@@ -67,7 +67,7 @@ pub fn rename(group: &[u8], name: &[u8], link: Option<&[u8]>) -> Vec<u8> {
     let mut new = Vec::new();
     // PAX records other than names are kept: times, extended attributes. So
     // is where a symlink leads, unless another name takes its place.
-    let kept = extensions(&group[..split], link.is_some()).unwrap_or_default();
+    let kept = extensions(&group[..split], link.is_some());
     if !kept.records.is_empty() {
         push_extension(&mut new, EntryType::XHeader, b"PaxHeaders/x", &kept.records);
     }
@@ -92,6 +92,70 @@ pub fn rename(group: &[u8], name: &[u8], link: Option<&[u8]>) -> Vec<u8> {
     new
 }
 
+/// Makes the group of an entry whose content gets another size; all else of
+/// it stays.
+pub fn resize(group: &[u8], size: u64) -> Vec<u8> {
+    let split = group.len().saturating_sub(BLOCK as usize);
+    let mut new = Vec::new();
+    let mut blocks = &group[..split];
+    // A PAX record of the old size would win over the header's field.
+    while let Some(extension) = Extension::first(blocks) {
+        blocks = extension.rest;
+        if extension.kind == EntryType::XHeader {
+            let records = pax_records(extension.data, |record| !record.starts_with(b"size="));
+            if !records.is_empty() {
+                push_extension(&mut new, EntryType::XHeader, b"PaxHeaders/x", &records);
+            }
+        } else {
+            new.extend_from_slice(extension.whole);
+        }
+    }
+    let mut header = Header::from_byte_slice(&group[split..]).clone();
+    header.set_size(size);
+    header.set_cksum();
+    new.extend_from_slice(header.as_bytes());
+    new
+}
+
+/// One extension of a group.
+struct Extension<'a> {
+    kind: EntryType,
+    /// Header, content and padding.
+    whole: &'a [u8],
+    /// Its content.
+    data: &'a [u8],
+    /// What comes after it.
+    rest: &'a [u8],
+}
+
+impl<'a> Extension<'a> {
+    /// The first of these blocks; none when they are used up or cut short.
+    fn first(blocks: &'a [u8]) -> Option<Self> {
+        let (block, after) = blocks.split_at_checked(BLOCK as usize)?;
+        let header = Header::from_byte_slice(block);
+        let size = header.entry_size().ok()?;
+        let data = after.get(..usize::try_from(size).ok()?)?;
+        let rest = after.get(padded(size) as usize..)?;
+        let whole = &blocks[..blocks.len() - rest.len()];
+        Some(Self { kind: header.entry_type(), whole, data, rest })
+    }
+}
+
+/// The PAX records whose `key=value` part passes, as they stand.
+fn pax_records(mut records: &[u8], mut passes: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
+    let mut kept = Vec::new();
+    while let Some(space) = records.iter().position(|&byte| byte == b' ') {
+        let len = std::str::from_utf8(&records[..space]).ok().and_then(|len| len.parse().ok());
+        let Some(record) = len.and_then(|len: usize| records.get(..len)) else { break };
+        let Some(body) = record.get(space + 1..) else { break };
+        if passes(body) {
+            kept.extend_from_slice(record);
+        }
+        records = &records[record.len()..];
+    }
+    kept
+}
+
 /// What of a group's extension blocks outlives a new name.
 #[derive(Default)]
 struct Kept {
@@ -101,34 +165,23 @@ struct Kept {
     long_link: Option<Vec<u8>>,
 }
 
-fn extensions(mut blocks: &[u8], for_link: bool) -> Option<Kept> {
+fn extensions(mut blocks: &[u8], for_link: bool) -> Kept {
     let mut kept = Kept::default();
-    while blocks.len() >= BLOCK as usize {
-        let (block, rest) = blocks.split_at(BLOCK as usize);
-        let header = Header::from_byte_slice(block);
-        let size = header.entry_size().ok()?;
-        let data = rest.get(..size as usize)?;
-        if header.entry_type() == EntryType::GNULongLink && !for_link {
-            kept.long_link = Some(data.to_vec());
-        }
-        if header.entry_type() == EntryType::XHeader {
-            let mut records = data;
-            while let Some(space) = records.iter().position(|&byte| byte == b' ') {
-                let len: usize = std::str::from_utf8(&records[..space]).ok()?.parse().ok()?;
-                let record = records.get(..len)?;
-                let body = &record[space + 1..];
-                let names = body.starts_with(b"path=")
-                    || (for_link && body.starts_with(b"linkpath="))
-                    || (for_link && body.starts_with(b"size="));
-                if !names {
-                    kept.records.extend_from_slice(record);
-                }
-                records = &records[len..];
+    while let Some(extension) = Extension::first(blocks) {
+        blocks = extension.rest;
+        match extension.kind {
+            EntryType::GNULongLink if !for_link => kept.long_link = Some(extension.data.to_vec()),
+            EntryType::XHeader => {
+                kept.records.extend(pax_records(extension.data, |record| {
+                    let of_name = record.starts_with(b"path=");
+                    let of_file = record.starts_with(b"linkpath=") || record.starts_with(b"size=");
+                    !(of_name || for_link && of_file)
+                }));
             }
+            _ => {}
         }
-        blocks = rest.get(padded(size) as usize..)?;
     }
-    Some(kept)
+    kept
 }
 
 fn push_long(group: &mut Vec<u8>, kind: EntryType, name: &[u8]) {

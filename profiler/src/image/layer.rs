@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
 use tar::EntryType;
 
-use super::blob::{Blob, digest_text};
+use super::blob::{Blob, digest_of, digest_text};
 use super::entry::{Entry, EntryKind, normalize};
 use super::header::{BLOCK, Extensions, padded};
 use super::{ImageError, ReadSeek};
@@ -89,6 +89,18 @@ impl Layer {
         let backing = Blob::whole(file)
             .map_err(ImageError::io("read a temporary file in", std::env::temp_dir()))?;
         Self::from_tar(image, diff_id, backing)
+    }
+
+    /// A layer that this program made, from a plain tar.
+    ///
+    /// # Errors
+    /// When no temporary file can be written, or it is no tar.
+    pub fn made(tar: &[u8]) -> Result<Self, ImageError> {
+        let failed = || ImageError::io("write a temporary file in", std::env::temp_dir());
+        let mut file = tempfile::tempfile().map_err(failed())?;
+        file.write_all(tar).map_err(failed())?;
+        let backing = Blob::whole(file).map_err(failed())?;
+        Self::from_tar("a layer made here", &digest_of(tar), backing)
     }
 
     /// An entry's header group as it stands.

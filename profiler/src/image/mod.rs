@@ -53,13 +53,35 @@ pub struct SourceImage {
     pub layers: Vec<Layer>,
 }
 
+/// The part of an image that is written.
+#[derive(Debug, Default)]
+pub struct Subset {
+    /// What is kept; the directories above need not be named.
+    pub keep: BTreeSet<NodeId>,
+    /// New contents of regular files that are kept; all else of them stays.
+    pub edits: BTreeMap<NodeId, Vec<u8>>,
+}
+
+/// A layer that is put on top of the image's own.
+#[derive(Debug)]
+pub struct Addition {
+    /// The layer; see [`Layer::made`].
+    pub layer: Layer,
+    /// What the config's history says of it.
+    pub created_by: String,
+}
+
 /// How an image is written.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct WriteOptions {
     /// Annotations of the manifest (OCI outputs only).
     pub annotations: BTreeMap<String, String>,
     /// Replace what is there under that name.
     pub force: bool,
+    /// One layer instead of the source's.
+    pub squash: bool,
+    /// Layers on top, lowest first.
+    pub additions: Vec<Addition>,
 }
 
 /// What was written.
@@ -86,9 +108,10 @@ pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
     }
 }
 
-/// Writes the part of an image that `keep` names, with the directories above.
+/// Writes a part of an image.
 ///
-/// The source's layers are kept apart, those that become empty are dropped.
+/// The source's layers are kept apart unless told otherwise, those that become
+/// empty are dropped.
 /// Nothing is left behind on failure, and nothing existing is touched.
 ///
 /// # Errors
@@ -96,11 +119,12 @@ pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
 pub fn write(
     image: &SourceImage,
     tree: &Tree,
-    keep: &BTreeSet<NodeId>,
+    subset: &Subset,
     output: &Reference,
     options: &WriteOptions,
 ) -> Result<Written, ImageError> {
-    let layers = select::select(image, tree, keep)?;
+    let mut layers = select::select(image, tree, subset, options.squash)?;
+    layers.extend(options.additions.iter().map(select::Selection::whole));
     match output.transport {
         Transport::DockerDaemon => daemon::write(image, &layers, output, options),
         Transport::DockerArchive => archive::write(image, &layers, output, options),

@@ -2,45 +2,87 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::header::{BLOCK, padded, rename};
+use super::header::{BLOCK, padded, rename, resize};
 use super::tree::Origin;
-use super::{ImageError, Layer, NodeId, NodeKind, SourceImage, Tree};
+use super::{Addition, ImageError, Layer, NodeId, NodeKind, SourceImage, Subset, Tree};
+
+/// What follows a header.
+#[derive(Debug)]
+pub enum Content {
+    /// The content of this entry of the same layer.
+    Entry(usize),
+    /// These bytes.
+    Bytes(Vec<u8>),
+}
 
 /// What is written for one entry.
 #[derive(Debug)]
-pub struct Item {
+pub struct Item<'a> {
+    /// The layer it comes from.
+    pub layer: &'a Layer,
     /// Index into the layer's entries.
     pub entry: usize,
     /// Header group; none: the entry's own, byte for byte.
     pub header: Option<Vec<u8>>,
-    /// The entry of the same layer whose content follows.
-    pub content: Option<usize>,
+    /// What follows.
+    pub content: Option<Content>,
+}
+
+impl Item<'_> {
+    /// Bytes in a tar.
+    fn bytes(&self) -> u64 {
+        let header = match &self.header {
+            Some(header) => header.len() as u64,
+            None => self.layer.entries[self.entry].header_len,
+        };
+        let content = match &self.content {
+            Some(Content::Entry(entry)) => self.layer.entries[*entry].size,
+            Some(Content::Bytes(bytes)) => bytes.len() as u64,
+            None => 0,
+        };
+        header + padded(content)
+    }
+}
+
+/// Where a layer of the result comes from: what history says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The source's layer of this index, filtered.
+    Layer(usize),
+    /// Made by this program: how, in words.
+    Made(String),
 }
 
 /// One layer of the result.
 #[derive(Debug)]
 pub struct Selection<'a> {
     /// Where it comes from.
-    pub layer: &'a Layer,
-    /// The source's index.
-    pub index: usize,
-    /// In the source's order.
-    pub items: Vec<Item>,
+    pub source: Source,
+    /// In an order that puts directories and first names before what needs
+    /// them.
+    pub items: Vec<Item<'a>>,
 }
 
-impl Selection<'_> {
+impl<'a> Selection<'a> {
     /// Bytes of the layer as a tar.
     pub fn bytes(&self) -> u64 {
-        let of = |item: &Item| {
-            let header = match &item.header {
-                Some(header) => header.len() as u64,
-                None => self.layer.entries[item.entry].header_len,
-            };
-            header + item.content.map_or(0, |entry| padded(self.layer.entries[entry].size))
-        };
-        self.items.iter().map(of).sum::<u64>() + 2 * BLOCK
+        self.items.iter().map(Item::bytes).sum::<u64>() + 2 * BLOCK
+    }
+
+    /// All of a layer that is put on top.
+    pub fn whole(addition: &'a Addition) -> Self {
+        let layer = &addition.layer;
+        let item =
+            |entry| Item { layer, entry, header: None, content: Some(Content::Entry(entry)) };
+        Self {
+            source: Source::Made(addition.created_by.clone()),
+            items: (0..layer.entries.len()).map(item).collect(),
+        }
     }
 }
+
+/// The items of every layer by the entry whose place they take.
+type Items<'a> = Vec<BTreeMap<usize, Item<'a>>>;
 
 /// Picks the entries; layers that keep nothing are left out.
 ///
@@ -52,18 +94,18 @@ impl Selection<'_> {
 pub fn select<'a>(
     image: &'a SourceImage,
     tree: &Tree<'_>,
-    keep: &BTreeSet<NodeId>,
+    subset: &Subset,
+    squash: bool,
 ) -> Result<Vec<Selection<'a>>, ImageError> {
-    let mut all = keep.clone();
-    for &id in keep {
+    let mut all = subset.keep.clone();
+    for &id in &subset.keep {
         let mut at = id;
         while at != tree.root() {
             at = tree.node(at).parent;
             all.insert(at);
         }
     }
-    let mut layers: Vec<BTreeMap<usize, Item>> =
-        image.layers.iter().map(|_| BTreeMap::new()).collect();
+    let mut layers: Items<'_> = image.layers.iter().map(|_| BTreeMap::new()).collect();
     let mut done = BTreeSet::new();
     for &id in &all {
         let node = tree.node(id);
@@ -75,49 +117,80 @@ pub fn select<'a>(
                 }
                 names.retain(|name| all.contains(name));
                 done.extend(names.iter().copied());
-                select_file(image, tree, &names, &mut layers)?;
+                let edit = names.iter().find_map(|name| subset.edits.get(name));
+                select_file(image, tree, &names, edit, &mut layers)?;
             }
             continue;
         }
-        for origin in &node.origins {
-            let item = Item { entry: origin.entry, header: None, content: None };
-            layers[origin.layer].insert(origin.entry, item);
+        let directory = |origin: &Origin| Item {
+            layer: &image.layers[origin.layer],
+            entry: origin.entry,
+            header: None,
+            content: None,
+        };
+        match (squash, node.origins.first(), node.origins.last()) {
+            // One entry, as the topmost layer has it, before all that is in it.
+            (true, Some(first), Some(last)) => {
+                layers[first.layer].insert(first.entry, directory(last));
+            }
+            _ => {
+                for origin in &node.origins {
+                    layers[origin.layer].insert(origin.entry, directory(origin));
+                }
+            }
         }
     }
-    Ok(image
-        .layers
-        .iter()
-        .zip(layers)
+    if squash {
+        let items: Vec<Item<'_>> = layers.into_iter().flat_map(BTreeMap::into_values).collect();
+        let source = Source::Made("profiler minimize --squash".into());
+        return Ok(if items.is_empty() { Vec::new() } else { vec![Selection { source, items }] });
+    }
+    Ok(layers
+        .into_iter()
         .enumerate()
-        .filter(|(_, (_, items))| !items.is_empty())
-        .map(|(index, (layer, items))| Selection {
-            layer,
-            index,
+        .filter(|(_, items)| !items.is_empty())
+        .map(|(index, items)| Selection {
+            source: Source::Layer(index),
             items: items.into_values().collect(),
         })
         .collect())
 }
 
 /// Picks the entries of one file, link or device under the names that are
-/// kept.
-fn select_file(
-    image: &SourceImage,
+/// kept. `edit` is its new content, if it gets one.
+fn select_file<'a>(
+    image: &'a SourceImage,
     tree: &Tree<'_>,
     names: &[NodeId],
-    layers: &mut [BTreeMap<usize, Item>],
+    edit: Option<&Vec<u8>>,
+    layers: &mut Items<'a>,
 ) -> Result<(), ImageError> {
     let mut origins: Vec<Origin> =
         names.iter().filter_map(|&name| tree.node(name).origins.last().copied()).collect();
     origins.sort_unstable();
     let Some(content) = tree.node(names[0]).content else { return Ok(()) };
     let layer = &image.layers[content.layer];
+    let group = || {
+        let entry = &layer.entries[content.entry];
+        let group = layer.header(entry).map_err(ImageError::io("read", "a layer's headers"))?;
+        Ok::<_, ImageError>(match edit {
+            Some(bytes) => resize(&group, bytes.len() as u64),
+            None => group,
+        })
+    };
+    let written = || match edit {
+        Some(bytes) => Content::Bytes(bytes.clone()),
+        None => Content::Entry(content.entry),
+    };
     if origins.contains(&content) {
         for origin in origins {
             let of_content = origin == content;
+            let header = if of_content && edit.is_some() { Some(group()?) } else { None };
             let item = Item {
+                layer: &image.layers[origin.layer],
                 entry: origin.entry,
-                header: None,
-                content: of_content.then_some(origin.entry),
+                header,
+                content: of_content.then(written),
             };
             layers[origin.layer].insert(origin.entry, item);
         }
@@ -126,9 +199,7 @@ fn select_file(
     // The name that carries the content is dropped: the first that is left
     // takes it over, and the others become links to that one. A link may only
     // name an entry of the layers up to its own.
-    let group = layer
-        .header(&layer.entries[content.entry])
-        .map_err(ImageError::io("read", "a layer's headers"))?;
+    let group = group()?;
     let mut heir: Option<Vec<u8>> = None;
     for origin in origins {
         let name = &image.layers[origin.layer].entries[origin.entry].path;
@@ -137,7 +208,7 @@ fn select_file(
         // unless an upper layer links into a lower one.
         let entry = if origin.layer == content.layer { origin.entry } else { content.entry };
         let item =
-            Item { entry, header: Some(header), content: heir.is_none().then_some(content.entry) };
+            Item { layer, entry, header: Some(header), content: heir.is_none().then(written) };
         layers[content.layer].insert(entry, item);
         heir.get_or_insert_with(|| name.clone());
     }

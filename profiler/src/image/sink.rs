@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::blob::{digest_of, digest_text};
 use super::header::{BLOCK, padded};
-use super::select::Selection;
+use super::select::{Content, Selection, Source};
 use super::{ImageError, Reference, SourceImage, config};
 use crate::files;
 
@@ -62,24 +62,33 @@ pub fn write_layer(
         let header = match &item.header {
             Some(header) => header,
             None => {
-                own = layer
+                own = item
                     .layer
-                    .header(&layer.layer.entries[item.entry])
+                    .header(&item.layer.entries[item.entry])
                     .map_err(ImageError::io("read", "a layer's headers"))?;
                 &own
             }
         };
         writer.write_all(header).map_err(ImageError::io("write", shown))?;
-        let Some(content) = item.content else { continue };
-        let entry = &layer.layer.entries[content];
-        // Links and devices have none, and may not even be opened where the
-        // content lies on disk.
-        if entry.size == 0 {
-            continue;
-        }
-        let mut reader = layer.layer.content(entry)?;
-        copy(&mut reader, writer, entry.size, shown)?;
-        let padding = (padded(entry.size) - entry.size) as usize;
+        let len = match &item.content {
+            None => continue,
+            Some(Content::Bytes(bytes)) => {
+                writer.write_all(bytes).map_err(ImageError::io("write", shown))?;
+                bytes.len() as u64
+            }
+            Some(Content::Entry(entry)) => {
+                let entry = &item.layer.entries[*entry];
+                // Links and devices have none, and may not even be opened
+                // where the content lies on disk.
+                if entry.size == 0 {
+                    continue;
+                }
+                let mut reader = item.layer.content(entry)?;
+                copy(&mut reader, writer, entry.size, shown)?;
+                entry.size
+            }
+        };
+        let padding = (padded(len) - len) as usize;
         writer.write_all(&zeros[..padding]).map_err(ImageError::io("write", shown))?;
     }
     writer.write_all(&zeros).map_err(ImageError::io("write", shown))
@@ -126,8 +135,8 @@ pub fn new_config(
     layers: &[Selection<'_>],
     diff_ids: &[String],
 ) -> Result<(Vec<u8>, String), ImageError> {
-    let kept: Vec<usize> = layers.iter().map(|layer| layer.index).collect();
-    let config = config::with_layers(&image.reference, &image.config, diff_ids, &kept)?;
+    let sources: Vec<&Source> = layers.iter().map(|layer| &layer.source).collect();
+    let config = config::with_layers(&image.reference, &image.config, diff_ids, &sources)?;
     let digest = digest_of(&config);
     Ok((config, digest))
 }

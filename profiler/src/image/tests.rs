@@ -97,10 +97,11 @@ pub(crate) fn image(layers: Vec<Vec<u8>>) -> SourceImage {
 fn filter(image: &SourceImage, paths: &[&str], directory: &Path) -> SourceImage {
     let tree = Tree::build(&image.layers).unwrap();
     let keep = paths.iter().map(|path| tree.lookup(path.as_bytes()).expect(path)).collect();
+    let subset = Subset { keep, ..Subset::default() };
     let output: Reference =
         format!("docker-archive:{}", directory.join("out.tar").display()).parse().unwrap();
     let options = WriteOptions { force: true, ..WriteOptions::default() };
-    write(image, &tree, &keep, &output, &options).unwrap();
+    write(image, &tree, &subset, &output, &options).unwrap();
     open(&output).unwrap()
 }
 
@@ -237,9 +238,10 @@ fn the_same_input_gives_the_same_digest() {
             let (image, name) = (make(), format!("layout{run}"));
             let tree = Tree::build(&image.layers).unwrap();
             let keep = tree.all().into_iter().collect();
+            let subset = Subset { keep, ..Subset::default() };
             let output: Reference =
                 format!("oci:{}:t", directory.path().join(&name).display()).parse().unwrap();
-            write(&image, &tree, &keep, &output, &WriteOptions::default()).unwrap();
+            write(&image, &tree, &subset, &output, &WriteOptions::default()).unwrap();
             assert_eq!(open(&output).unwrap().diff_ids, image.diff_ids);
             fs::read_to_string(directory.path().join(name).join("index.json")).unwrap()
         })
@@ -312,4 +314,86 @@ fn damaged_layers_are_named_and_never_panic() {
     let error = try_open(&gzip).map(drop).unwrap_err();
     assert!(matches!(error, ImageError::DigestMismatch { .. }), "{error}");
     assert!(try_open(&gzip[..gzip.len() / 2]).is_err());
+}
+
+/// An image of two layers that both mention `etc`, and hard links to a file
+/// with a PAX header.
+fn two_layers() -> SourceImage {
+    let below = Tar::new()
+        .dir("etc/")
+        .xattr("SCHILY.xattr.user.note", b"kept")
+        .file("etc/status", "one\ntwo\nthree\n")
+        .hard("etc/again", "etc/status")
+        .file("etc/gone", "x");
+    let above =
+        Tar::new().entry(tar::EntryType::Directory, "etc/", "", 0o700, b"").file("etc/upper", "up");
+    image(vec![below.bytes(), above.bytes()])
+}
+
+/// Writes paths with options and edits, and opens the result.
+fn rewrite(
+    image: &SourceImage,
+    paths: &[&str],
+    edits: &[(&str, &str)],
+    options: &WriteOptions,
+    directory: &Path,
+) -> SourceImage {
+    let tree = Tree::build(&image.layers).unwrap();
+    let id = |path: &str| tree.lookup(path.as_bytes()).expect("a path");
+    let subset = Subset {
+        keep: paths.iter().map(|path| id(path)).collect(),
+        edits: edits.iter().map(|(path, text)| (id(path), text.as_bytes().to_vec())).collect(),
+    };
+    let output = format!("docker-archive:{}", directory.join("out.tar").display());
+    let output: Reference = output.parse().unwrap();
+    write(image, &tree, &subset, &output, options).unwrap();
+    open(&output).unwrap()
+}
+
+#[test]
+fn an_edited_file_keeps_its_links_owner_and_attributes() {
+    let directory = tempfile::tempdir().unwrap();
+    for paths in [&["/etc/status", "/etc/again"][..], &["/etc/again"]] {
+        let edits = [("/etc/again", "two\n")];
+        let edits = if paths.len() == 1 { &edits[..] } else { &[("/etc/status", "two\n")] };
+        let result =
+            rewrite(&two_layers(), paths, edits, &WriteOptions::default(), directory.path());
+        let tree = Tree::build(&result.layers).unwrap();
+        for path in paths {
+            assert_eq!(content(&tree, path), "two\n");
+            let node = tree.node(tree.lookup(path.as_bytes()).unwrap());
+            assert_eq!((node.uid, node.gid, node.size), (7, 8, 4));
+        }
+        let entry = result.layers[0].entries.iter().find(|entry| entry.size == 4).unwrap();
+        let header = result.layers[0].header(entry).unwrap();
+        let note = b"SCHILY.xattr.user.note=kept";
+        assert!(header.windows(note.len()).any(|window| window == note));
+        fs::remove_file(directory.path().join("out.tar")).unwrap();
+    }
+}
+
+#[test]
+fn a_squashed_image_is_one_layer_with_every_path_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = WriteOptions { squash: true, ..WriteOptions::default() };
+    let result =
+        rewrite(&two_layers(), &["/etc/status", "/etc/upper"], &[], &options, directory.path());
+    let names: Vec<&[u8]> = result.layers[0].entries.iter().map(|e| e.path.as_slice()).collect();
+    assert_eq!(result.layers.len(), 1);
+    assert_eq!(names, [&b"etc"[..], b"etc/status", b"etc/upper"]);
+    assert_eq!(result.layers[0].entries[0].mode, 0o700, "the topmost layer's word");
+}
+
+#[test]
+fn layers_put_on_top_come_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let tar = Tar::new().dir("bin/").file("bin/tool", "tool").bytes();
+    let addition =
+        Addition { layer: Layer::made(&tar).unwrap(), created_by: "a layer of tools".into() };
+    let options = WriteOptions { additions: vec![addition], ..WriteOptions::default() };
+    let result = rewrite(&two_layers(), &["/etc/upper"], &[], &options, directory.path());
+    let tree = Tree::build(&result.layers).unwrap();
+    assert_eq!(content(&tree, "/bin/tool"), "tool");
+    assert_eq!(content(&tree, "/etc/upper"), "up");
+    assert_eq!(result.layers.last().unwrap().diff_id, digest_of(&tar));
 }

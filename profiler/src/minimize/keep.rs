@@ -44,6 +44,8 @@ pub struct Reason {
 pub struct Plan {
     /// Nodes kept, with the first reason each came in for.
     pub kept: BTreeMap<NodeId, Reason>,
+    /// New contents of kept files; everything else is as in the image.
+    pub edits: BTreeMap<NodeId, Vec<u8>>,
     /// Recorded paths that are not in the result, and why.
     pub unshipped: BTreeMap<Vec<u8>, String>,
     /// What could not be resolved.

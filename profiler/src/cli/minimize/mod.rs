@@ -1,16 +1,19 @@
 //! `profiler minimize`: image and profiles in, small image out.
 
+mod allow;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use profiler::files::write_whole;
-use profiler::image::{self, Reference, Tree, WriteOptions};
-use profiler::minimize::{self, Allow, Policy};
+use profiler::image::{self, Reference, Subset, Tree, WriteOptions};
+use profiler::minimize::{self, Policy};
 use profiler::profile::{self, Profile};
 use profiler::report::Report;
 
-use super::CheckFailed;
+pub use allow::{Allowances, refuse};
 
 /// Arguments of `profiler minimize`.
 #[derive(Debug, clap::Args)]
@@ -51,43 +54,9 @@ enum Format {
     Json,
 }
 
-/// Checks that may be waived, by name.
-#[derive(Debug, clap::Args)]
-pub struct Allowances {
-    /// Take a profile of another image.
-    #[arg(long)]
-    allow_mismatch: bool,
-    /// Take a profile that lost events or was interrupted.
-    #[arg(long)]
-    allow_incomplete: bool,
-    /// Take a profile of a command that failed.
-    #[arg(long)]
-    allow_failed: bool,
-    /// Take a profile in which nothing was executed.
-    #[arg(long)]
-    allow_thin: bool,
-}
-
-impl Allowances {
-    /// As the library takes them.
-    pub fn allow(&self) -> Allow {
-        Allow {
-            mismatch: self.allow_mismatch,
-            incomplete: self.allow_incomplete,
-            failed: self.allow_failed,
-            thin: self.allow_thin,
-        }
-    }
-}
-
 /// Reads profiles in the order given.
 pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
     paths.iter().map(|path| Ok(profile::load(path)?)).collect()
-}
-
-/// Sorts refusals into failed checks and wrong input.
-pub fn refuse(refusal: minimize::Refusal) -> anyhow::Error {
-    if refusal.is_check() { CheckFailed(refusal.to_string()).into() } else { refusal.into() }
 }
 
 /// Runs the verb.
@@ -99,9 +68,13 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
     let tree = Tree::build(&source.layers)?;
     let plan = minimize::plan(&source, &tree, &profiles, &policy)?;
-    let options = WriteOptions { annotations: annotations(&source, &profiles), force: args.force };
-    let keep = plan.kept.keys().copied().collect();
-    let written = image::write(&source, &tree, &keep, &args.output, &options)?;
+    let options = WriteOptions {
+        annotations: annotations(&source, &profiles),
+        force: args.force,
+        ..WriteOptions::default()
+    };
+    let subset = Subset { keep: plan.kept.keys().copied().collect(), edits: plan.edits.clone() };
+    let written = image::write(&source, &tree, &subset, &args.output, &options)?;
     let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written);
     if let Some(path) = &args.report {
         save(&report, path)?;
@@ -131,10 +104,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
 /// layers are not shared with the source. The name is the profile's and not
 /// the one given here, so that the digest does not depend on the transport or
 /// on where a file lies.
-fn annotations(
-    source: &image::SourceImage,
-    profiles: &[Profile],
-) -> std::collections::BTreeMap<String, String> {
+fn annotations(source: &image::SourceImage, profiles: &[Profile]) -> BTreeMap<String, String> {
     const PREFIX: &str = "io.github.profiler-rs.profiler";
     let reference = profiles.first().map(|profile| profile.image.reference.clone());
     [
