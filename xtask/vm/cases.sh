@@ -26,7 +26,7 @@ checked() {
 cgroup1() {
     umount /sys/fs/cgroup
     mount -t tmpfs cgroup /sys/fs/cgroup
-    for controller in cpu cpuset devices freezer pids; do
+    for controller in cpu devices freezer pids; do
         mkdir "/sys/fs/cgroup/$controller"
         mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller"
     done
