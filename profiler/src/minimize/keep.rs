@@ -28,6 +28,30 @@ pub enum Rule {
     Mount,
     /// The user asked for it.
     Include,
+    /// Named in `.note.dlopen` of a kept file.
+    Dlopen,
+    /// A name service module of `nsswitch.conf`.
+    Nss,
+    /// How a character set conversion is found.
+    Gconv,
+    /// Locale data.
+    Locale,
+    /// Certificate authorities.
+    Certs,
+    /// A time zone.
+    Zone,
+    /// Of a Python distribution, package or module that is kept.
+    Python,
+    /// Of a Node.js package that is kept.
+    Node,
+    /// Of a Ruby gem that is kept.
+    Ruby,
+    /// Beside a Java virtual machine that is kept.
+    Jvm,
+    /// Beside a .NET assembly that is kept.
+    Dotnet,
+    /// Settings of a PHP extension that is kept.
+    Php,
     /// Of a group of files that the user asked for; the detail names it.
     Group,
 }
