@@ -17,6 +17,8 @@ mod made;
 mod nss;
 mod script;
 pub mod system;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::VecDeque;

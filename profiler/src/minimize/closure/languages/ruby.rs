@@ -21,12 +21,7 @@ pub fn keep(keeper: &mut Keeper<'_>, path: &[u8], whole: bool) {
     if let Some(module) = after(path, b"/vendor_ruby/") {
         return keep_debian(keeper, path, module);
     }
-    let Some(inside) = after(path, b"/gems/") else { return };
-    let home = &path[..path.len() - inside.len() - b"/gems/".len()];
-    let (gem, _) = first(inside);
-    if gem.is_empty() || gem.len() == inside.len() {
-        return;
-    }
+    let Some((home, gem)) = home_and_gem(path) else { return };
     let detail = format!("Ruby gem of {}", shown(path));
     let root = [home, b"/gems/", gem].concat();
     let specification = [home, b"/specifications/", gem, b".gemspec"].concat();
@@ -88,7 +83,18 @@ fn directories(keeper: &Keeper<'_>, directory: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What follows the last occurrence of a mark.
+/// `HOME` and `NAME-VERSION` of `HOME/gems/NAME-VERSION/…`. `HOME` may have a
+/// `gems` of its own, but then no name with a version follows there.
+fn home_and_gem(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    const MARK: &[u8] = b"/gems/";
+    (0..path.len()).find_map(|at| {
+        let inside = path[at..].strip_prefix(MARK)?;
+        let end = inside.iter().position(|&byte| byte == b'/')?;
+        inside[..end].contains(&b'-').then(|| (&path[..at], &inside[..end]))
+    })
+}
+
+/// What follows the first occurrence of a mark.
 fn after<'a>(path: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
     let at = path.windows(mark.len()).position(|window| window == mark)?;
     Some(&path[at + mark.len()..])

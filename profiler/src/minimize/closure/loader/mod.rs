@@ -35,6 +35,8 @@ use super::{Environment, nss};
 use crate::image::{ImageError, NodeId, Tree};
 use crate::minimize::keep::{Keeper, Rule};
 use cache::Cache;
+#[cfg(test)]
+pub use cache::tests::made as cache_made;
 use expand::{Variables, expand};
 use search::{Search, default_directories};
 
