@@ -17,7 +17,7 @@ pub fn keep(keeper: &mut Keeper<'_>, path: &[u8]) {
     const MARK: &[u8] = b"/gconv/";
     let Some(at) = path.windows(MARK.len()).rposition(|window| window == MARK) else { return };
     let directory = &path[..at + MARK.len()];
-    let detail = format!("how {} is found", String::from_utf8_lossy(path));
+    let detail = format!("table of conversions, beside {}", String::from_utf8_lossy(path));
     for table in TABLES {
         keeper.keep_below(&[directory, table.as_bytes()].concat(), Rule::Gconv, &detail);
     }

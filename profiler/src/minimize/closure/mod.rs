@@ -120,6 +120,7 @@ pub fn close(
         languages.keep(keeper, id, &path)?;
     }
     merged_usr(keeper);
+    libraries.warn(keeper);
     Ok(())
 }
 

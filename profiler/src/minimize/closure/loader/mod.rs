@@ -86,7 +86,8 @@ pub struct Libraries {
     loaded: BTreeSet<NodeId>,
     /// RPATH directories of any file.
     rpaths: BTreeSet<Vec<u8>>,
-    warned: BTreeSet<String>,
+    /// Libraries that were not found, by any of their names, and who asks.
+    missing: BTreeMap<Vec<String>, String>,
 }
 
 impl Libraries {
@@ -120,7 +121,7 @@ impl Libraries {
             loads: BTreeSet::new(),
             loaded: BTreeSet::new(),
             rpaths: BTreeSet::new(),
-            warned: BTreeSet::new(),
+            missing: BTreeMap::new(),
         })
     }
 
@@ -167,6 +168,26 @@ impl Libraries {
             }
         }
         Ok(())
+    }
+
+    /// Notes what was not found. Not what is kept somewhere under that name:
+    /// a library that a program has opened by its path serves all that ask for
+    /// it by name, as `libjvm.so` does.
+    pub fn warn(self, keeper: &mut Keeper<'_>) {
+        let kept: BTreeSet<&[u8]> = {
+            let tree = keeper.tree;
+            keeper.plan.kept.keys().map(|&id| tree.node(id).name.as_slice()).collect()
+        };
+        let warnings: Vec<String> = self
+            .missing
+            .iter()
+            .filter(|(names, _)| !names.iter().any(|name| kept.contains(name.as_bytes())))
+            .map(|(names, by)| {
+                let names = names.join(" or ");
+                format!("{by} needs library {names}, which is not in the image")
+            })
+            .collect();
+        keeper.plan.warnings.extend(warnings);
     }
 
     fn loader_of(&self, parsed: &Parsed) -> Loader {
@@ -250,12 +271,8 @@ impl Libraries {
                 }
             }
             if required && !any {
-                let names: Vec<_> = names.iter().map(|n| String::from_utf8_lossy(n)).collect();
-                let names = names.join(" or ");
-                let warning = format!("{shown} needs library {names}, which is not in the image");
-                if self.warned.insert(warning.clone()) {
-                    keeper.plan.warnings.push(warning);
-                }
+                let names = names.iter().map(|name| String::from_utf8_lossy(name).into_owned());
+                self.missing.entry(names.collect()).or_insert_with(|| shown.clone());
             }
         }
         Ok(())

@@ -164,14 +164,17 @@ fn a_java_machine_keeps_its_native_libraries_and_settings() {
             .files(&["opt/jdk/conf/security/java.security", "etc/ssl/certs/java/cacerts"])
             .link("opt/jdk/lib/security/cacerts", "/etc/ssl/certs/java/cacerts")
             .link("opt/jdk/conf/net.properties", "/etc/java/net.properties")
-            .files(&["etc/java/net.properties"])
+            .files(&["etc/else", "etc/java/net.properties", "etc/java/17/policy/unlimited.policy"])
+            .link("opt/jdk/conf/policy", "/etc/java/17/policy")
+            .link("opt/jdk/conf/odd", "/etc")
             .touch("/opt/jdk/lib/server/libjvm.so")
     };
     let kept = java().kept();
     kept.by(Rule::Jvm, &["/opt/jdk/lib/libjava.so", "/opt/jdk/lib/libnio.so"])
         .by(Rule::Jvm, &["/opt/jdk/lib/modules", "/opt/jdk/lib/tzdb.dat"])
         .by(Rule::Jvm, &["/opt/jdk/conf/security/java.security", "/etc/java/net.properties"])
-        .by(Rule::Jvm, &["/etc/ssl/certs/java/cacerts"])
+        .by(Rule::Jvm, &["/etc/ssl/certs/java/cacerts", "/etc/java/17/policy/unlimited.policy"])
+        .not(&["/etc/else"])
         .not(&["/opt/jdk/lib/libawt.so", "/opt/jdk/lib/libjdwp.so", "/opt/jdk/lib/ct.sym"]);
     java()
         .touch("/opt/jdk/lib/libawt.so")

@@ -265,3 +265,18 @@ fn name_service_modules_are_kept_with_a_libc_that_opens_them() {
     old.by(Rule::Nss, &modules).by(Rule::Nss, &others[..1]).not(&others[1..]);
     image(false).library("lib/libc.so.6").kept().not(&modules);
 }
+
+#[test]
+fn a_library_that_was_opened_by_its_path_is_not_missed_by_its_name() {
+    let image = |touched: &str| {
+        with_loader()
+            .program("app", &program(X86_64).bytes())
+            .program("jdk/libnet.so", &Elf::new(X86_64).needed("libjvm.so").bytes())
+            .library("jdk/server/libjvm.so")
+            .touch("/jdk/libnet.so")
+            .touch(touched)
+            .kept()
+    };
+    image("/jdk/server/libjvm.so").silent();
+    assert!(image("/app").warnings[0].contains("/jdk/libnet.so needs library libjvm.so"));
+}
