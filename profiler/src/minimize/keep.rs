@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-use crate::image::{NodeId, Tree};
+use crate::image::{NodeId, NodeKind, Tree};
 
 /// What kind of reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -28,6 +28,8 @@ pub enum Rule {
     Mount,
     /// The user asked for it.
     Include,
+    /// Of a group of files that the user asked for; the detail names it.
+    Group,
 }
 
 /// Why something is kept.
@@ -107,6 +109,34 @@ impl<'a> Keeper<'a> {
             None => self.keep(walk.reached, Rule::Parent, &name),
         }
         walk.end
+    }
+
+    /// Like [`keep_walk`](Self::keep_walk), but nothing is kept for a path
+    /// that leads nowhere; whether it leads somewhere.
+    pub fn keep_present(&mut self, path: &[u8], rule: Rule, detail: &str) -> bool {
+        let present = self.tree.walk(path, true).end.is_some();
+        if present {
+            self.keep_walk(path, true, rule, detail);
+        }
+        present
+    }
+
+    /// Keeps what a path leads to with everything below, and what links in
+    /// there lead to; whether there is such a path.
+    pub fn keep_below(&mut self, path: &[u8], rule: Rule, detail: &str) -> bool {
+        if !self.keep_present(path, rule, detail) {
+            return false;
+        }
+        let mut pending: Vec<NodeId> = self.tree.walk(path, true).end.into_iter().collect();
+        while let Some(id) = pending.pop() {
+            if let NodeKind::Symlink(_) = self.tree.node(id).kind {
+                let link = self.tree.path(id);
+                self.keep_walk(&link, true, rule, detail);
+            }
+            self.keep(id, rule, detail);
+            pending.extend(self.tree.children(id));
+        }
+        true
     }
 
     /// The next kept node whose needs are to be looked at.

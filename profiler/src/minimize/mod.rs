@@ -14,7 +14,9 @@
 
 mod check;
 mod closure;
+mod group;
 mod keep;
+mod options;
 mod plan;
 mod policy;
 #[cfg(test)]
@@ -22,7 +24,9 @@ mod tests;
 mod touched;
 
 pub use check::{Allow, Refusal, check};
+pub use group::{Group, UnknownGroup};
 pub use keep::{Plan, Reason, Rule};
+pub use options::Options;
 pub use plan::plan;
 pub use policy::{Policy, PolicyError};
 

@@ -2,7 +2,7 @@
 
 use super::closure::{self, Environment};
 use super::keep::{Keeper, Plan, Rule};
-use super::{PlanError, Policy, touched};
+use super::{PlanError, Policy, group, touched};
 use crate::image::{SourceImage, Tree};
 use crate::profile::Profile;
 
@@ -63,6 +63,11 @@ pub fn plan(
     }
     closure::config::keep(&mut keeper, &environment);
     policy.include(&mut keeper)?;
+    for &group in &policy.options.groups {
+        if !group::keep(&mut keeper, group) {
+            keeper.plan.warnings.push(format!("the image has no files of the group {group}"));
+        }
+    }
     closure::close(&mut keeper, &environment)?;
     policy.exclude(&mut keeper)?;
 

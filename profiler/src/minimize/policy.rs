@@ -2,6 +2,7 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::Options;
 use super::keep::{Keeper, Rule};
 use crate::image::{NodeId, NodeKind};
 
@@ -24,6 +25,8 @@ pub enum PolicyError {
 /// Includes and excludes.
 #[derive(Debug, Default)]
 pub struct Policy {
+    /// What else is asked for, by name.
+    pub options: Options,
     includes: Vec<(String, GlobMatcher)>,
     excludes: Vec<(String, GlobMatcher)>,
 }
@@ -35,7 +38,11 @@ impl Policy {
     /// # Errors
     /// [`PolicyError::Pattern`].
     pub fn new(includes: &[String], excludes: &[String]) -> Result<Self, PolicyError> {
-        Ok(Self { includes: compile(includes)?, excludes: compile(excludes)? })
+        Ok(Self {
+            includes: compile(includes)?,
+            excludes: compile(excludes)?,
+            options: Options::default(),
+        })
     }
 
     /// Keeps what the includes fit.

@@ -2,8 +2,10 @@
 
 pub mod config;
 mod elf;
+pub mod groups;
 mod libraries;
 mod script;
+mod text;
 
 use std::io::Read as _;
 
