@@ -28,7 +28,7 @@ pub use group::{Group, UnknownGroup};
 pub use keep::{Plan, Reason, Rule};
 pub use options::Options;
 pub use plan::plan;
-pub use policy::{Policy, PolicyError};
+pub use policy::{Pattern, Patterns, Policy, PolicyError, PolicyFile};
 
 use crate::image::ImageError;
 

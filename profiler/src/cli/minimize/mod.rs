@@ -1,6 +1,7 @@
 //! `profiler minimize`: image and profiles in, small image out.
 
 mod allow;
+mod asked;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,11 +10,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use profiler::files::write_whole;
 use profiler::image::{self, Reference, Subset, Tree, WriteOptions};
-use profiler::minimize::{self, Policy};
+use profiler::minimize;
 use profiler::profile::{self, Profile};
 use profiler::report::Report;
 
 pub use allow::{Allowances, refuse};
+use asked::Asked;
 
 /// Arguments of `profiler minimize`.
 #[derive(Debug, clap::Args)]
@@ -30,12 +32,8 @@ pub struct Args {
     /// Write the reason of every kept path, and every removed one.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Keep paths that fit this glob, e.g. '/etc/ssl/**' (repeat for more).
-    #[arg(long, value_name = "GLOB")]
-    include: Vec<String>,
-    /// Drop paths that fit this glob, whatever needs them.
-    #[arg(long, value_name = "GLOB")]
-    exclude: Vec<String>,
+    #[command(flatten)]
+    asked: Asked,
     /// How to print the summary.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -62,7 +60,7 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 /// Runs the verb.
 pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let profiles = load_profiles(&args.profile)?;
-    let policy = Policy::new(&args.include, &args.exclude)?;
+    let (policy, squash) = args.asked.policy()?;
     image::check_output(&args.output, args.force)?;
     let source = image::open(&args.image)?;
     minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
@@ -71,6 +69,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let options = WriteOptions {
         annotations: annotations(&source, &profiles),
         force: args.force,
+        squash,
         ..WriteOptions::default()
     };
     let subset = Subset { keep: plan.kept.keys().copied().collect(), edits: plan.edits.clone() };
