@@ -156,3 +156,90 @@ fn a_shell_that_was_not_used_is_kept_by_name() {
     assert_eq!(result.run(&["/bin/sh", "-c", "echo shell"]), "shell");
     assert!(result.size() < 20 << 20, "{} bytes", result.size());
 }
+
+/// What `docker image inspect` says of an image.
+#[track_caller]
+fn inspected(image: &Image, format: &str) -> serde_json::Value {
+    let answer =
+        docker(["image", "inspect", &format!("--format={{{{json {format}}}}}"), &image.name]);
+    serde_json::from_str(&answer).unwrap()
+}
+
+#[test]
+fn a_debug_twin_in_docker_has_a_shell_and_shares_the_layers() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = profiled(directory.path());
+    let small = Image::future("small");
+    let twin = Image { name: format!("{}:debug", small.name), temporary: true };
+    Outcome::of(
+        profiler(["minimize", &source.name, "--debug-twin", "debug", "--output", &small.name])
+            .arg("--profile")
+            .arg(profile_file(directory.path())),
+    )
+    .succeeded();
+    let files = docker([
+        "run",
+        "--rm",
+        "--network=none",
+        "--entrypoint=sh",
+        &twin.name,
+        "-c",
+        "ls / /etc; id -u",
+    ]);
+    assert!(files.lines().any(|line| line == "toolbox"), "{files}");
+    assert!(!files.contains("unread.conf"), "more than the small image: {files}");
+    assert_eq!(twin.run(&["cat", "/etc/read.conf"]), "read.conf", "the entrypoint is another");
+
+    let layers = inspected(&small, ".RootFS.Layers");
+    let twins = inspected(&twin, ".RootFS.Layers");
+    let (added, shared) = twins.as_array().unwrap().split_last().unwrap();
+    assert_eq!(shared, layers.as_array().unwrap(), "the layers are not shared; added: {added}");
+    for key in ["Entrypoint", "Cmd", "Healthcheck", "User", "WorkingDir"] {
+        let key = format!(".Config.{key}");
+        assert_eq!(inspected(&twin, &key), inspected(&source, &key), "{key}");
+    }
+    assert_eq!(inspected(&small, ".Config"), inspected(&source, ".Config"), "the small one's");
+
+    let container =
+        integration_tests::engine::Container::start(&["--network=none", &twin.name, "sleep", "20"]);
+    assert_eq!(docker(["exec", &container.id, "sh", "-c", "echo $((6 * 7))"]), "42");
+}
+
+#[test]
+fn a_debug_twin_in_a_layout_stands_beside_the_small_image() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = profiled(directory.path());
+    let layout = directory.path().join("layout");
+    let output = format!("oci:{}:min", layout.display());
+    let write = |more: &[&str]| {
+        Outcome::of(
+            profiler(["minimize", &source.name, "--debug-twin", "debug", "--output", &output])
+                .arg("--profile")
+                .arg(profile_file(directory.path()))
+                .args(more),
+        )
+    };
+    write(&[]).succeeded();
+    let (small, small_layers, _) = integration_tests::faithful::from_layout(&layout, "min");
+    let (twin, twin_layers, config) = integration_tests::faithful::from_layout(&layout, "debug");
+    let shared = inspected(&small, ".RootFS.Layers");
+    let layers = inspected(&twin, ".RootFS.Layers");
+    assert_eq!(layers.as_array().unwrap().split_last().unwrap().1, shared.as_array().unwrap());
+    assert_eq!(twin_layers.len(), small_layers.len() + 1);
+    let history = config["history"].as_array().unwrap();
+    let real = history.iter().filter(|entry| entry["empty_layer"] != true).count();
+    assert_eq!(real, twin_layers.len(), "{history:?}");
+    let added = twin_layers.last().unwrap();
+    let mut names: Vec<_> = added.iter().map(|entry| entry.path.clone()).collect();
+    assert_eq!(names.first().map(Vec::as_slice), Some(b"busybox".as_slice()));
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), added.len(), "a name twice");
+
+    write(&[]).refused(2, &["exists", "--force"]);
+    let wrong = fs::canonicalize("/bin/true").unwrap().display().to_string();
+    write(&["--force", "--debug-busybox", &wrong]).refused(2, &[&wrong, "not static"]);
+    write(&["--force", "--debug-busybox", "/bin/busybox"]).succeeded();
+    let again = integration_tests::faithful::from_layout(&layout, "debug").0;
+    assert_eq!(inspected(&again, ".Id"), inspected(&twin, ".Id"), "another image");
+}

@@ -14,6 +14,7 @@
 
 mod check;
 mod closure;
+mod debug_twin;
 mod group;
 mod keep;
 mod options;
@@ -24,6 +25,7 @@ mod tests;
 mod touched;
 
 pub use check::{Allow, Refusal, check};
+pub use debug_twin::{Busybox, BusyboxError, DebugTwin, debug_twin};
 pub use group::{Group, UnknownGroup};
 pub use keep::{Plan, Reason, Rule};
 pub use options::Options;
