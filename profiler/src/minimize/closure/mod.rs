@@ -44,7 +44,7 @@ pub struct Environment {
 }
 
 /// What runtimes set where the config sets none.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Environment {
     /// Reads an image's config; one that is no JSON says nothing.
