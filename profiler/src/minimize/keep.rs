@@ -28,6 +28,8 @@ pub enum Rule {
     Mount,
     /// The user asked for it.
     Include,
+    /// The package manager's own account of what is installed, for scanners.
+    Packages,
 }
 
 /// Why something is kept.

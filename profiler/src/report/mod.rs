@@ -1,8 +1,12 @@
 //! What a minimization did: for programs (JSON) and for people (a table).
 
+mod packages;
+
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+
+pub use packages::{PackageReport, PackageState};
 
 use crate::image::{NodeId, NodeKind, SourceImage, Tree, Written};
 use crate::minimize::{Plan, Rule};
@@ -26,6 +30,9 @@ pub struct Report {
     pub removed: Vec<Removed>,
     /// Recorded paths that are not in the output.
     pub unshipped: Vec<Unshipped>,
+    /// Packages, and what is left of them; see [`Report::with_packages`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<PackageReport>,
     /// What could not be resolved.
     pub warnings: Vec<String>,
 }
@@ -56,6 +63,9 @@ pub struct Kept {
     pub rule: Rule,
     /// In words.
     pub detail: String,
+    /// The package it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
 }
 
 /// A removed path.
@@ -65,6 +75,9 @@ pub struct Removed {
     pub path: BytePath,
     /// Bytes of content.
     pub size: u64,
+    /// The package it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
 }
 
 /// A recorded path that is not in the output.
@@ -91,9 +104,10 @@ impl Report {
             let (path, size) = (BytePath(tree.path(id)), content(tree, id));
             match plan.kept.get(&id) {
                 Some(reason) => {
-                    kept.push(Kept { path, size, rule: reason.rule, detail: reason.detail.clone() })
+                    let detail = reason.detail.clone();
+                    kept.push(Kept { path, size, rule: reason.rule, detail, package: None });
                 }
-                None => removed.push(Removed { path, size }),
+                None => removed.push(Removed { path, size, package: None }),
             }
         }
         kept.sort_by(|a, b| a.path.cmp(&b.path));
@@ -117,6 +131,7 @@ impl Report {
                 .iter()
                 .map(|(path, why)| Unshipped { path: path.clone().into(), why: why.clone() })
                 .collect(),
+            packages: None,
             warnings: plan.warnings.clone(),
         }
     }
@@ -143,6 +158,9 @@ impl Report {
             self.source.bytes - self.output.bytes,
             self.source.files - self.output.files
         ));
+        if let Some(packages) = self.packages.as_ref().filter(|packages| packages.total() > 0) {
+            table.push_str(&format!("{:<8} {packages}\n", "packages"));
+        }
         table
     }
 }

@@ -1,6 +1,7 @@
 //! `profiler minimize`: image and profiles in, small image out.
 
 mod allow;
+mod packages;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,8 +44,13 @@ pub struct Args {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    packages: packages::PackageArgs,
+    #[command(flatten)]
     allow: Allowances,
 }
+
+/// What the program's own annotations begin with.
+const PREFIX: &str = "io.github.profiler-rs.profiler";
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
@@ -67,15 +73,16 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let source = image::open(&args.image)?;
     minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
     let tree = Tree::build(&source.layers)?;
-    let plan = minimize::plan(&source, &tree, &profiles, &policy)?;
-    let options = WriteOptions {
-        annotations: annotations(&source, &profiles),
-        force: args.force,
-        ..WriteOptions::default()
-    };
+    let mut plan = minimize::plan(&source, &tree, &profiles, &policy)?;
+    let inventory = args.packages.apply(&tree, &mut plan)?;
+    let mut annotations = annotations(&source, &profiles);
+    let (name, value) = args.packages.annotation();
+    annotations.insert(format!("{PREFIX}.{name}"), value);
+    let options = WriteOptions { annotations, force: args.force, ..WriteOptions::default() };
     let subset = Subset { keep: plan.kept.keys().copied().collect(), edits: plan.edits.clone() };
     let written = image::write(&source, &tree, &subset, &args.output, &options)?;
-    let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written);
+    let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written)
+        .with_packages(&inventory, &tree, &plan);
     if let Some(path) = &args.report {
         save(&report, path)?;
     }
@@ -92,6 +99,12 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
                 "source": report.source,
                 "output": report.output,
                 "removed": report.removed.len(),
+                "packages": report.packages.as_ref().map(|packages| serde_json::json!({
+                    "removed": packages.removed,
+                    "partial": packages.partial,
+                    "full": packages.full,
+                    "unknown": packages.unknown,
+                })),
                 "warnings": report.warnings,
             });
             println!("{}", serde_json::to_string_pretty(&summary)?);
@@ -105,7 +118,6 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
 /// the one given here, so that the digest does not depend on the transport or
 /// on where a file lies.
 fn annotations(source: &image::SourceImage, profiles: &[Profile]) -> BTreeMap<String, String> {
-    const PREFIX: &str = "io.github.profiler-rs.profiler";
     let reference = profiles.first().map(|profile| profile.image.reference.clone());
     [
         (format!("{PREFIX}.source.reference"), reference.unwrap_or_default()),
