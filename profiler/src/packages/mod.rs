@@ -101,6 +101,8 @@ pub struct Inventory {
     /// Index of a file's package. Holds what is no payload too: copyright
     /// files, the manager's own files about the package.
     owners: BTreeMap<NodeId, usize>,
+    /// Links that some package lists as a directory.
+    merged: BTreeSet<NodeId>,
     databases: Databases,
 }
 
@@ -161,8 +163,9 @@ impl Inventory {
         index
     }
 
-    /// A link that several packages list is a directory to them: what was
-    /// `/lib` is a link on a merged `/usr`. Only directories are shared.
+    /// A link that several packages list, or one with something in it, is a
+    /// directory to all of them: what was `/lib` is a link on a merged `/usr`.
+    /// Only directories are shared.
     fn forget_shared_directories(&mut self, tree: &Tree<'_>) {
         let mut names: BTreeMap<NodeId, BTreeSet<&str>> = BTreeMap::new();
         for package in &self.packages {
@@ -172,8 +175,8 @@ impl Inventory {
                 }
             }
         }
-        let shared: Vec<NodeId> =
-            names.into_iter().filter(|(_, names)| names.len() > 1).map(|(id, _)| id).collect();
+        let mut shared = self.merged.clone();
+        shared.extend(names.into_iter().filter(|(_, names)| names.len() > 1).map(|(id, _)| id));
         for id in shared {
             self.owners.remove(&id);
             for package in &mut self.packages {

@@ -36,7 +36,7 @@ fn debian() -> SourceImage {
                 "/.\n/lib\n/lib/libc.so.6\n/lib/libm.so.6\n/usr/share/doc/libc6/copyright\n",
             )
             .file(&format!("{info}/libc6:amd64.md5sums"), "aa  lib/libc.so.6\nbb  lib/libm.so.6\n")
-            .file(&format!("{info}/tool.list"), "/.\n/lib\n/usr/bin/tool\n/usr/bin/sh\n")
+            .file(&format!("{info}/tool.list"), "/.\n/usr/bin/tool\n/usr/bin/sh\n")
             .file(&format!("{info}/gone.list"), "/.\n/lib\n/usr/bin/sh\n")
             .file(&format!("{info}/gone.md5sums"), "cc  usr/bin/sh\n")
             .file(&format!("{info}/old.list"), "/etc/old.conf\n")
@@ -117,7 +117,7 @@ fn dpkgs_database_is_cut_to_packages_that_keep_a_file() {
     assert_eq!(edits["/var/lib/dpkg/status"], format!("{libc6}{tool}"), "byte for byte");
     assert_eq!(edits["/var/lib/dpkg/info/libc6:amd64.list"], "/.\n/lib\n/lib/libc.so.6\n");
     assert_eq!(edits["/var/lib/dpkg/info/libc6:amd64.md5sums"], "aa  lib/libc.so.6\n");
-    assert_eq!(edits["/var/lib/dpkg/info/tool.list"], "/.\n/lib\n/usr/bin/sh\n");
+    assert_eq!(edits["/var/lib/dpkg/info/tool.list"], "/.\n/usr/bin/sh\n");
     assert!(inventory.warnings.is_empty(), "{:?}", inventory.warnings);
 }
 

@@ -100,11 +100,14 @@ impl Report {
     ) -> Self {
         let all = tree.all();
         let (mut kept, mut removed) = (Vec::new(), Vec::new());
+        let edited = |id: NodeId| plan.edits.get(&id).map(|bytes| bytes.len() as u64);
+        let new_size = |id: NodeId| edited(id).unwrap_or_else(|| content(tree, id));
         for &id in &all {
             let (path, size) = (BytePath(tree.path(id)), content(tree, id));
             match plan.kept.get(&id) {
                 Some(reason) => {
                     let detail = reason.detail.clone();
+                    let size = new_size(id);
                     kept.push(Kept { path, size, rule: reason.rule, detail, package: None });
                 }
                 None => removed.push(Removed { path, size, package: None }),
@@ -112,18 +115,24 @@ impl Report {
         }
         kept.sort_by(|a, b| a.path.cmp(&b.path));
         removed.sort_by(|a, b| a.path.cmp(&b.path));
-        let side = |reference: &str, id: &str, nodes: &[NodeId], layers| Side {
+        let side = |reference: &str, id: &str, nodes: &[NodeId], layers, bytes| Side {
             reference: reference.into(),
             id: id.into(),
-            bytes: total(tree, nodes),
+            bytes,
             files: nodes.iter().filter(|&&id| tree.node(id).kind != NodeKind::Dir).count() as u64,
             layers,
         };
         let left: Vec<NodeId> = plan.kept.keys().copied().collect();
         Self {
             version: VERSION,
-            source: side(&image.reference, &image.id, &all, image.layers.len()),
-            output: side(output, &written.id, &left, written.layers),
+            source: side(
+                &image.reference,
+                &image.id,
+                &all,
+                image.layers.len(),
+                total(tree, &all, |id| content(tree, id)),
+            ),
+            output: side(output, &written.id, &left, written.layers, total(tree, &left, new_size)),
             kept,
             removed,
             unshipped: plan
@@ -170,8 +179,8 @@ fn content(tree: &Tree<'_>, id: NodeId) -> u64 {
     if node.kind == NodeKind::File { node.size } else { 0 }
 }
 
-/// Bytes of files, each counted once however many names it has.
-fn total(tree: &Tree<'_>, nodes: &[NodeId]) -> u64 {
+/// Bytes of files by `size`, each counted once however many names it has.
+fn total(tree: &Tree<'_>, nodes: &[NodeId], size: impl Fn(NodeId) -> u64) -> u64 {
     let mut counted = BTreeSet::new();
     nodes
         .iter()
@@ -179,6 +188,6 @@ fn total(tree: &Tree<'_>, nodes: &[NodeId]) -> u64 {
             Some(&first) => counted.insert(first),
             None => true,
         })
-        .map(|&id| content(tree, id))
+        .map(|&id| size(id))
         .sum()
 }

@@ -72,6 +72,8 @@ pub struct Owned {
     /// The copyright file. It is about the package, and one kept for its own
     /// sake does not make the package present.
     pub about: Vec<NodeId>,
+    /// Directories of the package that are links to directories in the image.
+    pub merged: Vec<NodeId>,
 }
 
 /// Sorts what a list's lines lead to.
@@ -88,12 +90,12 @@ pub fn owned(tree: &Tree<'_>, bytes: &[u8], found: &Lines) -> Owned {
     for (range, node) in found {
         let Some(id) = *node else { continue };
         let line = &bytes[range.clone()];
-        if tree.node(id).kind == NodeKind::Dir
-            || (leads_to_directory(tree, id) && has_content(line))
-        {
+        if tree.node(id).kind == NodeKind::Dir {
             continue;
         }
-        if is_copyright(&tree.path(id)) {
+        if leads_to_directory(tree, id) && has_content(line) {
+            owned.merged.push(id);
+        } else if is_copyright(&tree.path(id)) {
             owned.about.push(id);
         } else {
             owned.files.insert(id);

@@ -172,6 +172,7 @@ fn fill(
         if package.files.is_none() {
             let found = lists::owned(tree, &bytes, &lines);
             owned.extend(found.about);
+            inventory.merged.extend(found.merged);
             package.files = Some(found.files);
         }
         owned.push(node);
