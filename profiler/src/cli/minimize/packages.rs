@@ -37,7 +37,12 @@ impl PackageArgs {
     /// When the image cannot be read.
     pub fn apply(&self, tree: &Tree<'_>, plan: &mut Plan) -> anyhow::Result<Inventory> {
         let inventory = Inventory::read(tree)?;
+        let known = plan.warnings.len();
         packages::apply(&inventory, tree, plan, self.metadata())?;
+        // Whoever scans the result must know, not only who asks for more.
+        for warning in &plan.warnings[known..] {
+            log::warn!("{warning}");
+        }
         Ok(inventory)
     }
 

@@ -67,7 +67,9 @@ impl Database {
             )?;
             query.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
         };
-        // A trigger or view in it would run with what is done here.
+        // The order of deletion is of no matter: all that refers to a header
+        // goes with it.
+        self.connection.pragma_update(None, "foreign_keys", false)?;
         let change = self.connection.transaction()?;
         for table in tables {
             let quoted = table.replace('"', "\"\"");
