@@ -17,4 +17,5 @@ pub mod minimize;
 pub mod packages;
 pub mod profile;
 pub mod report;
+pub mod sbom;
 pub mod session;
