@@ -36,10 +36,22 @@ impl Scan {
     /// Scans `docker:NAME` or `oci-dir:DIRECTORY`.
     #[track_caller]
     pub fn of(image: &str) -> Self {
+        Self::by(&["scan", image])
+    }
+
+    /// Has Syft read a bill of materials.
+    #[track_caller]
+    pub fn of_bill(file: &Path) -> Self {
+        Self::by(&["convert", file.to_str().expect("a name in UTF-8")])
+    }
+
+    #[track_caller]
+    fn by(arguments: &[&str]) -> Self {
         let text = output(
             python()
                 .arg(python_packages().join("bin/syft"))
-                .args(["scan", image, "--quiet", "--output", "json"])
+                .args(arguments)
+                .args(["--quiet", "--output", "json"])
                 .env("SYFT_CHECK_FOR_APP_UPDATE", "false"),
         );
         let found: Value = serde_json::from_str(&text).expect("Syft's JSON");

@@ -11,7 +11,7 @@ use std::sync::Once;
 
 use integration_tests::engine::{Image, docker, output};
 use integration_tests::program::{Outcome, profiler};
-use integration_tests::scanner::Scan;
+use integration_tests::scanner::{Scan, validate};
 use integration_tests::{distros, fixture, images};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -314,6 +314,140 @@ fn package_metadata_is_kept_whole_or_dropped_when_asked_and_the_image_says_so() 
     assert!(after.packages.is_empty(), "{after:#?}");
     assert_eq!(after.distro, before.distro, "the distribution is still named");
     assert_eq!(annotation(), "drop");
+}
+
+/// Of cyclonedx-python-lib: the published JSON schema.
+const CYCLONEDX: &str = "\
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read())
+assert error is None, error
+";
+
+/// Of the SPDX project's own tools.
+const SPDX: &str = "\
+import sys
+from spdx_tools.spdx.parser.parse_anything import parse_file
+from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+errors = validate_full_spdx_document(parse_file(sys.argv[1]))
+assert not errors, [error.validation_message for error in errors]
+";
+
+#[test]
+fn bills_of_materials_are_valid_and_list_what_syft_finds() {
+    for image in [distros::distroless(), distros::alpine(), distros::fedora().0] {
+        let script = ["docker", "run", "--rm", &image.name.clone()].map(str::to_owned);
+        let directory = profile(&image, &script.each_ref().map(String::as_str));
+        let result = layout(directory.path());
+        let to = format!("oci:{result}:min");
+        let cyclonedx = directory.path().join("bill.cdx.json");
+        let spdx = directory.path().join("bill.spdx.json");
+        let formats = [
+            format!("--sbom=cyclonedx={}", cyclonedx.display()),
+            format!("--sbom=spdx={}", spdx.display()),
+        ];
+        let formats = formats.each_ref().map(String::as_str);
+        minimize(directory.path(), &image, &to, &formats);
+        validate(CYCLONEDX, &cyclonedx);
+        validate(SPDX, &spdx);
+        let found = Scan::of(&format!("oci-dir:{result}"));
+        assert!(!found.packages.is_empty(), "{found:#?}");
+        assert_eq!(Scan::of_bill(&cyclonedx).packages, found.packages, "{}", image.name);
+        assert_eq!(Scan::of_bill(&spdx).packages, found.packages, "{}", image.name);
+
+        // What is there in part says so, in both.
+        let partial = |package: &Value| package.to_string().contains("partial: ");
+        let names = |list: &Value| -> BTreeSet<String> {
+            let list = list.as_array().unwrap().iter().filter(|package| partial(package));
+            list.map(|package| package["name"].as_str().unwrap().to_owned()).collect()
+        };
+        let report = json(&directory.path().join("report.json"));
+        let states = report["packages"]["list"].as_array().unwrap().iter();
+        let states = states.filter(|package| package["state"] == "partial");
+        let expected: BTreeSet<String> =
+            states.map(|package| package["name"].as_str().unwrap().to_owned()).collect();
+        assert!(!expected.is_empty());
+        assert_eq!(names(&json(&cyclonedx)["components"]), expected);
+        assert_eq!(names(&json(&spdx)["packages"]), expected);
+
+        // The same again, byte for byte: no clock, no dice.
+        let before = [&cyclonedx, &spdx].map(|file| fs::read_to_string(file).unwrap());
+        minimize(directory.path(), &image, &to, &formats);
+        assert_eq!([&cyclonedx, &spdx].map(|file| fs::read_to_string(file).unwrap()), before);
+    }
+}
+
+#[test]
+fn statements_are_made_of_packages_that_are_gone_and_of_no_other() {
+    let image = distros::distroless();
+    let script = ["docker", "run", "--rm", &image.name.clone()].map(str::to_owned);
+    let directory = profile(&image, &script.each_ref().map(String::as_str));
+    let result = layout(directory.path());
+    let to = format!("oci:{result}:min");
+    // What Grype would say: of a package that goes, of one of which a part
+    // stays, and of both.
+    let before = Scan::of(&format!("docker:{}", image.name));
+    let version = |name: &str| {
+        let mut packages = before.packages.iter().map(|package| package.split(' '));
+        packages.find_map(|mut p| (p.nth(1) == Some(name)).then(|| p.next())).flatten().unwrap()
+    };
+    let found = |vulnerability: &str, name: &str| {
+        serde_json::json!({
+            "vulnerability": { "id": vulnerability },
+            "artifact": { "name": name, "version": version(name), "type": "deb" },
+        })
+    };
+    let scan = directory.path().join("grype.json");
+    let matches = [
+        found("CVE-2000-0001", "tzdata"),
+        found("CVE-2000-0002", "libc6"),
+        found("CVE-2000-0003", "tzdata"),
+        found("CVE-2000-0003", "jq"),
+    ];
+    fs::write(&scan, serde_json::json!({ "matches": matches }).to_string()).unwrap();
+    let vex = directory.path().join("vex.json");
+    let arguments =
+        [format!("--vex={}", vex.display()), format!("--vulnerabilities={}", scan.display())];
+    minimize(directory.path(), &image, &to, &arguments.each_ref().map(String::as_str));
+    let document = json(&vex);
+    assert_eq!(document["@context"], "https://openvex.dev/ns/v0.2.0");
+    for required in ["@id", "author", "timestamp"] {
+        assert!(document[required].is_string(), "{required} is not in {document:#}");
+    }
+    assert_eq!(document["version"], 1);
+    let [statement] = document["statements"].as_array().unwrap().as_slice() else {
+        panic!("not one statement: {document:#}");
+    };
+    assert_eq!(statement["vulnerability"]["name"], "CVE-2000-0001");
+    assert_eq!(statement["status"], "not_affected");
+    assert_eq!(statement["justification"], "component_not_present");
+    let product = &statement["products"][0];
+    let index = json(&PathBuf::from(&result).join("index.json"));
+    let digest = index["manifests"][0]["digest"].as_str().unwrap();
+    assert_eq!(product["@id"], format!("pkg:oci/distroless@{digest}"));
+    let package = product["subcomponents"][0]["@id"].as_str().unwrap();
+    assert!(package.starts_with("pkg:deb/debian/tzdata@"), "{package}");
+}
+
+#[test]
+fn statements_without_vulnerabilities_are_refused_before_anything_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let profile = directory.path().join("profile.json");
+    fs::write(&profile, "{}").unwrap();
+    let to = layout(directory.path());
+    let refuse = |arguments: &[&str], words: &[&str]| {
+        let mut command = profiler(["minimize", "x", "--output", &format!("oci:{to}:min")]);
+        command.arg("--vex").arg(directory.path().join("vex.json")).args(arguments);
+        command.arg("--profile").arg(&profile);
+        Outcome::of(&mut command).refused(2, words);
+    };
+    refuse(&[], &["--vulnerabilities", "grype", "trivy"]);
+    let other = directory.path().join("other.json");
+    fs::write(&other, r#"{"artifacts": []}"#).unwrap();
+    refuse(&["--vulnerabilities", other.to_str().unwrap()], &["other.json", "Grype's or Trivy's"]);
+    refuse(&["--vulnerabilities", "/no/such/file"], &["/no/such/file"]);
+    assert!(!PathBuf::from(&to).exists());
 }
 
 fn json(file: &Path) -> Value {

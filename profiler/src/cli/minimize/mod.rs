@@ -67,6 +67,7 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 
 /// Runs the verb.
 pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let findings = args.packages.findings()?;
     let profiles = load_profiles(&args.profile)?;
     let policy = Policy::new(&args.include, &args.exclude)?;
     image::check_output(&args.output, args.force)?;
@@ -83,6 +84,13 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let written = image::write(&source, &tree, &subset, &args.output, &options)?;
     let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written)
         .with_packages(&inventory, &tree, &plan);
+    let name = profiles.first().map_or("", |profile| profile.image.reference.as_str());
+    args.packages.save(
+        &findings,
+        (&source, name),
+        (&inventory, &plan),
+        (&args.output, &written),
+    )?;
     if let Some(path) = &args.report {
         save(&report, path)?;
     }
