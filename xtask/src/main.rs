@@ -4,6 +4,7 @@ mod base;
 mod bench;
 mod demo;
 mod engine;
+mod python;
 mod setup;
 mod shell;
 mod test;
