@@ -1,10 +1,14 @@
 // A web service with a template engine and pictures made by a native module.
 'use strict';
 
-const express = require('express');
-const handlebars = require('handlebars');
+const crypto = require('node:crypto');
+const dns = require('node:dns/promises');
 const { readFileSync } = require('node:fs');
 const path = require('node:path');
+const zlib = require('node:zlib');
+
+const express = require('express');
+const handlebars = require('handlebars');
 const sharp = require('sharp');
 
 const app = express();
@@ -27,8 +31,34 @@ app.get('/picture', async (request, response) => {
   response.json({ format, width, height });
 });
 
+app.get('/webp', async (request, response) => {
+  const text = Buffer.from('<svg width="20" height="10"><rect width="9" height="9"/></svg>');
+  const bytes = await sharp(text).rotate(90, { background: 'red' }).webp().toBuffer();
+  const { format, width, height } = await sharp(bytes).metadata();
+  response.json({ format, width, height });
+});
+
+app.get('/system', async (request, response) => {
+  const { address } = await dns.lookup('localhost', { family: 4 });
+  response.json({
+    address,
+    hash: crypto.createHash('sha3-256').update('text').digest('hex').length,
+    day: new Intl.DateTimeFormat('de', { weekday: 'long', timeZone: 'Asia/Tokyo' })
+      .format(new Date(0)),
+    packed: zlib.brotliCompressSync(Buffer.alloc(1 << 16)).length < 100,
+  });
+});
+
+app.post('/form', express.urlencoded({ extended: true }), (request, response) => {
+  response.json(request.body);
+});
+
+app.get('/source', (request, response) => {
+  response.sendFile(path.join(__dirname, 'package.json'));
+});
+
 // Loaded when it is first asked for, as many do.
-app.use('/more', (request, response, next) => require('./routes/more')(request, response, next));
+app.use('/late', (request, response) => require('./routes/late')(request, response));
 
 const server = app.listen(3000, () => console.log('listening'));
 process.on('SIGTERM', () => server.close(() => process.exit(0)));

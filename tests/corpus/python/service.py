@@ -28,13 +28,18 @@ def seal():
 @app.get("/wave")
 def wave():
     samples = numpy.sin(numpy.arange(64) * 2 * numpy.pi * 5 / 64)
-    draw = numpy.random.default_rng(1).normal(size=3)
+    return jsonify(peak=int(numpy.abs(numpy.fft.rfft(samples)).argmax()))
+
+
+@app.get("/draw")
+def draw():
+    return jsonify(drawn=len(numpy.random.default_rng(1).normal(size=3)))
+
+
+@app.get("/fit")
+def fit():
     line = numpy.polynomial.Polynomial.fit([0, 1, 2], [1, 3, 5], 1)
-    return jsonify(
-        peak=int(numpy.abs(numpy.fft.rfft(samples)).argmax()),
-        drawn=len(draw),
-        slope=round(line.convert().coef[1], 6),
-    )
+    return jsonify(slope=round(line.convert().coef[1], 6))
 
 
 @app.get("/certificate")

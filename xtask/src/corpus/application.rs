@@ -1,7 +1,8 @@
 //! The applications: one directory each under `tests/corpus`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -59,13 +60,16 @@ pub fn choose(names: &[String]) -> Result<Vec<Application>> {
         if !directory.is_dir() {
             continue;
         }
-        for file in ["Dockerfile", "test", "second"] {
-            ensure!(
-                directory.join(file).exists(),
-                "{} has no {file}; {}/README.md says what an application needs",
+        let lacks = |what: &str| {
+            format!(
+                "{} has no {what}; {}/README.md says what an application needs",
                 directory.display(),
                 root.display()
-            );
+            )
+        };
+        ensure!(directory.join("Dockerfile").is_file(), lacks("Dockerfile"));
+        for test in ["test", "second"] {
+            ensure!(is_executable(&directory.join(test)), lacks(&format!("executable {test}")));
         }
         all.push(Application { name: entry.file_name().to_string_lossy().into_owned(), directory });
     }
@@ -82,4 +86,28 @@ pub fn choose(names: &[String]) -> Result<Vec<Application>> {
             })
         })
         .collect()
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::choose;
+
+    #[test]
+    fn every_directory_is_complete_and_says_what_its_tests_need() {
+        let all = choose(&[]).unwrap();
+        assert!(all.iter().any(|one| one.name == "redis"));
+        for one in all {
+            one.programs().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_told_with_those_that_are() {
+        let error = choose(&["redsi".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("redsi") && error.contains("redis"), "{error}");
+    }
 }

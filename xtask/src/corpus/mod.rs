@@ -26,6 +26,9 @@ pub struct Args {
     /// Take a release build of the profiler: slower to build, faster to run.
     #[arg(long)]
     release: bool,
+    /// Build the images without Docker's cache.
+    #[arg(long)]
+    no_cache: bool,
     /// How the result is written to stdout.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -35,7 +38,7 @@ impl Args {
     /// These applications, with the build that the tests use.
     pub fn of(names: &[&str]) -> Self {
         let names = names.iter().map(|&name| name.to_owned()).collect();
-        Self { names, release: false, format: Format::Table }
+        Self { names, release: false, no_cache: false, format: Format::Table }
     }
 }
 
@@ -70,7 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
 
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for one in &applications {
-        match trial::run(one, &profiler) {
+        match trial::run(one, &profiler, !args.no_cache) {
             Ok(row) => {
                 failures.extend(row.failures());
                 rows.push(row);

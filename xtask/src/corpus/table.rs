@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::trial::{Outcome, Row, Size};
+use super::trial::{Failure, Outcome, Row, Size};
 
-/// Names of a failed test that the table shows; the JSON has all.
+/// Paths of a list that are shown below the table; the JSON has all.
 const SHOWN: usize = 12;
 
-/// A table in Markdown, and below it what failed tests looked for.
+/// A table in Markdown, and below it what failed tests would need.
 pub fn markdown(rows: &[Row]) -> String {
     let mut text = String::from(
         "| application | source MB | result MB | share | files | kept | profile | minimize \
@@ -36,8 +36,8 @@ pub fn markdown(rows: &[Row]) -> String {
     }
     for row in rows {
         for (test, outcome) in tests(row) {
-            if !outcome.passed {
-                let _ = write!(text, "\n{}", failure(&row.name, test, outcome));
+            if let Some(failure) = &outcome.failure {
+                text.push_str(&wanted(&row.name, test, failure));
             }
         }
     }
@@ -59,12 +59,15 @@ pub fn json(rows: &[Row]) -> Value {
             });
             for (test, outcome) in tests(row) {
                 object[test] = json!({
-                    "passed": outcome.passed,
+                    "passed": outcome.failure.is_none(),
                     "seconds": seconds(outcome.time),
-                    "held": outcome.held,
-                    "missing": outcome.missing,
-                    "passes_on_source": outcome.passes_on_source,
                 });
+                if let Some(failure) = &outcome.failure {
+                    object[test]["held"] = json!(failure.held);
+                    object[test]["passes_as_built"] = json!(failure.passes_as_built);
+                    object[test]["looked_for_in_vain"] = json!(failure.wants.in_vain);
+                    object[test]["touched_as_built"] = json!(failure.wants.touched);
+                }
             }
             object
         })
@@ -77,29 +80,32 @@ fn tests(row: &Row) -> [(&'static str, &Outcome); 3] {
 }
 
 fn cell(outcome: &Outcome) -> String {
-    if outcome.passed {
-        format!("ok, {:.1} s", outcome.time.as_secs_f64())
-    } else {
-        let held = outcome.held.as_deref().map(|held| format!(" ({held})"));
-        format!("FAIL{}", held.unwrap_or_default())
+    match &outcome.failure {
+        None => format!("ok, {:.1} s", outcome.time.as_secs_f64()),
+        Some(Failure { held: Some(held), .. }) => format!("FAIL ({held})"),
+        Some(_) => "FAIL".to_owned(),
     }
 }
 
-fn failure(name: &str, test: &str, outcome: &Outcome) -> String {
-    let mut text = format!("{name}, {test} test: ");
-    text.push_str(match outcome.passes_on_source {
-        Some(false) => "fails on the image as built too",
-        _ if outcome.missing.is_empty() => "nothing of the image was looked for in vain",
-        _ => "looked for in vain",
-    });
-    text.push('\n');
-    for name in outcome.missing.iter().take(SHOWN) {
-        let _ = writeln!(text, "- {name}");
+fn wanted(name: &str, test: &str, failure: &Failure) -> String {
+    let wants = &failure.wants;
+    let mut text = format!("\n{name}, {test} test, of what was removed:\n");
+    if !failure.passes_as_built {
+        text = format!("\n{name}, {test} test: fails on the image as built too\n");
     }
-    if let Some(more) = outcome.missing.len().checked_sub(SHOWN + 1) {
-        let _ = writeln!(text, "- and {} more", more + 1);
-    }
+    list(&mut text, "looked for in vain", &wants.in_vain);
+    list(&mut text, "touched on the image as built", &wants.touched);
     text
+}
+
+fn list(text: &mut String, what: &str, paths: &[String]) {
+    let _ = writeln!(text, "- {what}: {}", paths.len());
+    for path in paths.iter().take(SHOWN) {
+        let _ = writeln!(text, "  - {path}");
+    }
+    if paths.len() > SHOWN {
+        let _ = writeln!(text, "  - and {} more", paths.len() - SHOWN);
+    }
 }
 
 fn megabytes(size: Size) -> f64 {
@@ -113,23 +119,17 @@ fn seconds(time: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, failure};
-
-    fn failed(missing: usize) -> String {
-        let missing = (0..missing).map(|number| format!("/{number}")).collect();
-        let outcome = Outcome {
-            passed: false,
-            time: std::time::Duration::ZERO,
-            held: None,
-            missing,
-            passes_on_source: Some(true),
-        };
-        failure("app", "second", &outcome)
-    }
+    use super::list;
 
     #[test]
-    fn of_many_missing_names_the_first_dozen_is_shown_and_the_rest_counted() {
-        assert!(failed(12).ends_with("- /11\n"));
-        assert!(failed(13).ends_with("- /11\n- and 1 more\n"));
+    fn of_many_paths_the_first_dozen_is_shown_and_the_rest_counted() {
+        let paths: Vec<String> = (0..13).map(|number| format!("/{number}")).collect();
+        let shown = |paths| {
+            let mut text = String::new();
+            list(&mut text, "wanted", paths);
+            text
+        };
+        assert!(shown(&paths[..12]).ends_with("  - /11\n"));
+        assert!(shown(&paths).ends_with("  - /11\n  - and 1 more\n"));
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::application::Application;
-use super::missing;
+use super::missing::Wants;
 use crate::base;
 use crate::shell::{self, as_root, command, output, say, scratch};
 
@@ -28,16 +28,21 @@ pub struct Size {
 /// How a test on the small image ended.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Whether its exit status was 0.
-    pub passed: bool,
     /// How long it took.
     pub time: Duration,
+    /// None when its exit status was 0.
+    pub failure: Option<Failure>,
+}
+
+/// What is known of a failed test.
+#[derive(Debug)]
+pub struct Failure {
     /// Of what it expected, how much held, as it says in its last lines.
     pub held: Option<String>,
-    /// Names it looked for in vain that the image as built has.
-    pub missing: Vec<String>,
-    /// Whether it passes on the image as built; looked at only when it failed.
-    pub passes_on_source: Option<bool>,
+    /// What it would need.
+    pub wants: Wants,
+    /// Whether it passes on the image as built.
+    pub passes_as_built: bool,
 }
 
 /// What came of one application.
@@ -68,27 +73,28 @@ impl Row {
     pub fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
         for (what, outcome) in [("first test", &self.first), ("restart", &self.restart)] {
-            if !outcome.passed {
+            if outcome.failure.is_some() {
                 failures.push(format!("{}: the {what} failed on the small image", self.name));
             }
         }
-        if self.second.passes_on_source == Some(false) {
+        if self.second.failure.as_ref().is_some_and(|failure| !failure.passes_as_built) {
             failures.push(format!("{}: the second test fails on the image as built", self.name));
         }
         failures
     }
 }
 
-/// Builds, profiles, minimizes and tests one application.
+/// Builds, profiles, minimizes and tests one application. `cached`: Docker may
+/// build from its cache.
 ///
 /// # Errors
 /// When one of the first three fails; a failed test is part of the row.
-pub fn run(application: &Application, profiler: &Path) -> Result<Row> {
+pub fn run(application: &Application, profiler: &Path, cached: bool) -> Result<Row> {
     let directory = scratch()?.join("corpus").join(&application.name);
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    let trial = Trial { application, profiler, directory };
+    let trial = Trial { application, profiler, cached, directory };
     let row = trial.run();
     // The tests remove their container; a killed one cannot.
     let _ = output(command("docker").args(["rm", "--force", "--volumes", &trial.container()]));
@@ -99,6 +105,7 @@ pub fn run(application: &Application, profiler: &Path) -> Result<Row> {
 pub struct Trial<'a> {
     application: &'a Application,
     profiler: &'a Path,
+    cached: bool,
     /// Build context, profiles, report, and what tests said.
     directory: PathBuf,
 }
@@ -151,52 +158,51 @@ impl Trial<'_> {
         step(
             command("docker")
                 .args(["build", "--quiet", "--network", "host", "--tag", image])
+                .args((!self.cached).then_some("--no-cache"))
                 .args(["--build-arg", &format!("BASE={}", base::NAME)])
                 .arg(&context),
         )
     }
 
-    /// Runs a test on the small image. When it fails, it is run once more
-    /// under the profiler, to see what it looks for, and on the image as
-    /// built, to see that it can pass.
+    /// Runs a test on the small image.
     fn outcome(&self, name: &str, test: &str, restart: bool, report: &Value) -> Result<Outcome> {
-        let (source, result) = (self.application.image("full"), self.application.image("min"));
         let log = self.directory.join(format!("{name}.log"));
         let mut plain = command(self.test(test));
-        self.with_image(&mut plain, &result);
-        if restart {
-            plain.env("RESTART", "1");
-        }
+        let image = self.application.image("min");
         let start = Instant::now();
-        let passed = logged(&mut plain, &log)?;
+        let passed = logged(restarting(self.with_image(&mut plain, &image), restart), &log)?;
         let time = start.elapsed();
         let who = format!("corpus: {}: {name} test on the small image", self.application.name);
         if passed {
             say(format!("{who}: passed ({:.1} s)", time.as_secs_f64()));
-            let (held, missing) = (None, Vec::new());
-            return Ok(Outcome { passed, time, held, missing, passes_on_source: None });
+            return Ok(Outcome { time, failure: None });
         }
         let said = fs::read_to_string(&log).unwrap_or_default();
-        let held =
-            said.lines().rev().find_map(|line| line.strip_prefix("held ")).map(str::to_owned);
         say(format!("{who}: failed; it said:\n{}", said.trim_end()));
-        let profile = self.directory.join(format!("{name}.json"));
-        let mut watched = self.watch(&result, &profile);
-        self.with_image(watched.arg(self.test(test)), &result);
-        let mut source_run = command(self.test(test));
-        self.with_image(&mut source_run, &source);
-        for one in [&mut watched, &mut source_run].into_iter().filter(|_| restart) {
-            one.env("RESTART", "1");
-        }
-        logged(&mut watched, &self.directory.join(format!("{name}-watched.log")))?;
-        let missing = match json(&profile) {
-            Ok(profile) => missing::names(&profile, report),
-            // It failed before its container ran: there is nothing to see.
-            Err(_) => Vec::new(),
-        };
-        let on_source =
-            logged(&mut source_run, &self.directory.join(format!("{name}-source.log")))?;
-        Ok(Outcome { passed, time, held, missing, passes_on_source: Some(on_source) })
+        let held = said.lines().rev().find_map(|line| line.strip_prefix("held "));
+        let (small, _) = self.watched(name, test, restart, "min")?;
+        let (built, passes_as_built) = self.watched(name, test, restart, "full")?;
+        Ok(Outcome {
+            time,
+            failure: Some(Failure {
+                held: held.map(str::to_owned),
+                wants: Wants::of(&small, &built, report),
+                passes_as_built,
+            }),
+        })
+    }
+
+    /// Runs a failed test again under the profiler. Returns the profile and
+    /// whether the test passed. Without a container there is no profile, and
+    /// nothing to learn from it.
+    fn watched(&self, name: &str, test: &str, restart: bool, tag: &str) -> Result<(Value, bool)> {
+        let image = self.application.image(tag);
+        let profile = self.directory.join(format!("{name}-{tag}.json"));
+        let log = self.directory.join(format!("{name}-{tag}.log"));
+        let mut watch = self.watch(&image, &profile);
+        self.with_image(watch.arg(self.test(test)), &image);
+        let passed = logged(restarting(&mut watch, restart), &log)?;
+        Ok((json(&profile).unwrap_or_default(), passed))
     }
 
     /// `profiler run` for one image, up to the command.
@@ -218,6 +224,11 @@ impl Trial<'_> {
     fn with_image<'c>(&self, command: &'c mut Command, image: &str) -> &'c mut Command {
         command.env("IMAGE", image).env("NAME", self.container())
     }
+}
+
+/// Asks a test for a restart.
+fn restarting(test: &mut Command, restart: bool) -> &mut Command {
+    if restart { test.env("RESTART", "1") } else { test }
 }
 
 /// Shows and runs a command; stdout is the table's.
