@@ -18,9 +18,9 @@ use super::sparse::{Piece, Sparse};
 /// Tar's unit.
 pub const BLOCK: u64 = 512;
 
-/// Rounds up to whole blocks.
+/// Rounds up to whole blocks; headers may claim any length.
 pub fn padded(len: u64) -> u64 {
-    len.div_ceil(BLOCK) * BLOCK
+    len.div_ceil(BLOCK).saturating_mul(BLOCK)
 }
 
 /// What the extension blocks say beside the header.

@@ -78,7 +78,8 @@ impl Parser {
                 format!("a layer has no tar header at byte {at}"),
             ));
         }
-        let size = header.entry_size().map_err(|e| damaged(&e))?;
+        let old = header.as_old();
+        let size = number(&old.size, || header.entry_size()).map_err(|e| damaged(&e))?;
         let kind = header.entry_type();
         let start = self.group.unwrap_or(at);
         if at - start > GROUP_MAX {
@@ -158,15 +159,15 @@ impl Parser {
         if let Some(sparse) = &sparse {
             sparse.check(size).map_err(|why| damaged(&why))?;
         }
-        let number = |pax: Option<u64>, field: io::Result<u64>| {
-            pax.map_or(field, Ok).map_err(|e| damaged(&e))
-        };
+        let mode = number(&old.mode, || header.mode()).map_err(|e| damaged(&e))?;
+        let uid = number(&old.uid, || header.uid()).map_err(|e| damaged(&e))?;
+        let gid = number(&old.gid, || header.gid()).map_err(|e| damaged(&e))?;
         self.entries.push(Entry {
             path: normalize(&name),
             kind,
-            mode: header.mode().map_err(|e| damaged(&e))? & 0o7777,
-            uid: number(extensions.uid, header.uid())?,
-            gid: number(extensions.gid, header.gid())?,
+            mode: mode & 0o7777,
+            uid: extensions.uid.unwrap_or(uid),
+            gid: extensions.gid.unwrap_or(gid),
             size,
             sparse: sparse.map(Box::new),
             header: start,
@@ -176,6 +177,11 @@ impl Parser {
         });
         Ok(Step { blocks: BLOCK + behind, content: size })
     }
+}
+
+/// A number of a header; an empty field is 0, as for engines.
+fn number<T: Default>(field: &[u8], parse: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    if field.iter().all(|byte| matches!(byte, 0 | b' ')) { Ok(T::default()) } else { parse() }
 }
 
 /// The checksum field's own bytes count as spaces.

@@ -1,5 +1,11 @@
 //! Layers made here, stacked, filtered and read again.
 
+mod bad_input;
+mod digests;
+mod formats;
+mod headers;
+mod store;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -59,6 +65,11 @@ impl Tar {
 
     fn xattr(mut self, key: &str, value: &[u8]) -> Self {
         self.0.append_pax_extensions([(key, value)]).unwrap();
+        self
+    }
+
+    fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.get_mut().extend_from_slice(bytes);
         self
     }
 
