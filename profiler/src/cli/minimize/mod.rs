@@ -2,8 +2,8 @@
 
 mod allow;
 mod asked;
-mod twin;
 mod packages;
+mod twin;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use profiler::files::write_whole;
-use profiler::image::{self, Reference, Subset, Tree, WriteOptions};
+use profiler::image::{self, OpenOptions, Platform, Reference, Subset, Tree, WriteOptions};
 use profiler::minimize;
 use profiler::profile::{self, Profile};
 use profiler::report::Report;
@@ -39,6 +39,9 @@ pub struct Args {
     asked: Asked,
     #[command(flatten)]
     twin: TwinArgs,
+    /// Which image of an index, as linux/arm64; without it this machine's.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
     /// How to print the summary.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -74,7 +77,15 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let (policy, squash) = args.asked.policy()?;
     image::check_output(&args.output, args.force)?;
     let twin_output = args.twin.output(&args.output, args.force)?;
-    let mut source = image::open(&args.image)?;
+    let likely = minimize::likely(&profiles);
+    let mut source = image::open_with(
+        &args.image,
+        &OpenOptions {
+            platform: args.platform.as_ref(),
+            likely: Some(&likely),
+            ..OpenOptions::default()
+        },
+    )?;
     minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
     let tree = Tree::build(&source.layers)?;
     let mut plan = minimize::plan(&source, &tree, &profiles, &policy)?;
