@@ -15,6 +15,8 @@ use crate::image::{ImageError, NodeId, ReadSeek, Tree};
 
 /// Largest string table read.
 const STRINGS_MAX: u64 = 64 << 20;
+/// More libraries and search paths than any file names.
+const NAMES_MAX: usize = 4096;
 /// Largest segment of notes read.
 const NOTES_MAX: u64 = 1 << 20;
 /// `DT_AUXILIARY` and `DT_FILTER` of the Solaris ABI, which glibc honours:
@@ -102,7 +104,9 @@ fn parse_streams(headers: Box<dyn ReadSeek>, mut strings: Box<dyn ReadSeek>) -> 
             DT_STRTAB => table = Some(entry.d_ptr()),
             DT_STRSZ => size = Some(entry.d_val()),
             DT_FLAGS_1 => parsed.no_defaults = entry.d_val() & DF_1_NODEFLIB as u64 != 0,
-            DT_NEEDED | DT_RPATH | DT_RUNPATH | DT_AUXILIARY | DT_FILTER => {
+            DT_NEEDED | DT_RPATH | DT_RUNPATH | DT_AUXILIARY | DT_FILTER
+                if offsets.len() < NAMES_MAX =>
+            {
                 offsets.push((entry.d_tag, entry.d_val()));
             }
             _ => {}

@@ -42,6 +42,10 @@ use search::{Search, default_directories};
 
 /// More directories than any program's RPATHs name; the rest is not searched.
 const CHAIN_MAX: usize = 64;
+/// More ways in which one file comes to be loaded than there are; for the rest
+/// no RPATHs are handed on, so that libraries that need each other in every
+/// order come to an end.
+const LOADS_MAX: usize = 64;
 /// Names that musl's loader itself answers to, after `lib`.
 const MUSL_OWN: [&[u8]; 7] = [b"c.", b"pthread.", b"rt.", b"m.", b"dl.", b"util.", b"xnet."];
 
@@ -58,7 +62,8 @@ enum Loader {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Load {
     id: NodeId,
-    /// The path it was found by.
+    /// The path it was found by, links of directories resolved: so is there
+    /// one for each of its names, however often it was found through `..`.
     path: Vec<u8>,
     /// RPATH directories of what loaded it, up to the program.
     chain: Vec<Vec<u8>>,
@@ -82,8 +87,8 @@ pub struct Libraries {
     /// Each file is parsed once.
     parsed: BTreeMap<NodeId, Option<Rc<Parsed>>>,
     loads: BTreeSet<Load>,
-    /// What was loaded on any account.
-    loaded: BTreeSet<NodeId>,
+    /// What was loaded on any account, and in how many ways.
+    loaded: BTreeMap<NodeId, usize>,
     /// RPATH directories of any file.
     rpaths: BTreeSet<Vec<u8>>,
     /// Libraries that were not found, by any of their names, and who asks.
@@ -119,7 +124,7 @@ impl Libraries {
             usual: usual_loader(tree),
             parsed: BTreeMap::new(),
             loads: BTreeSet::new(),
-            loaded: BTreeSet::new(),
+            loaded: BTreeMap::new(),
             rpaths: BTreeSet::new(),
             missing: BTreeMap::new(),
         })
@@ -144,7 +149,7 @@ impl Libraries {
 
     /// Whether it came in as a library of something that was looked at.
     pub fn is_loaded(&self, id: NodeId) -> bool {
-        self.loaded.contains(&id)
+        self.loaded.contains_key(&id)
     }
 
     /// Keeps everything that a program, or a library that one opens, loads.
@@ -161,9 +166,12 @@ impl Libraries {
         let path = keeper.tree.path(id);
         let loader = self.loader_of(&parsed);
         let mut pending = vec![Load { id, path, chain: Vec::new(), loader }];
-        while let Some(load) = pending.pop() {
+        while let Some(mut load) = pending.pop() {
+            if self.loaded.get(&load.id).is_some_and(|&times| times >= LOADS_MAX) {
+                load.chain.clear();
+            }
             if self.loads.insert(load.clone()) {
-                self.loaded.insert(load.id);
+                *self.loaded.entry(load.id).or_default() += 1;
                 self.load(keeper, &load, &mut pending)?;
             }
         }
@@ -266,6 +274,7 @@ impl Libraries {
                 any |= !found.is_empty();
                 for path in found {
                     if let Some(id) = keeper.keep_walk(&path, true, rule, &detail) {
+                        let path = canonical(keeper.tree, &path);
                         let (chain, loader) = (chain.clone(), load.loader.clone());
                         pending.push(Load { id, path, chain, loader });
                     }
@@ -364,8 +373,18 @@ impl Libraries {
                 }
             }
         }
-        search.last = self.rpaths.iter().cloned().collect();
         Ok((search, chain))
+    }
+}
+
+/// The same file by its directory's own path.
+fn canonical(tree: &Tree<'_>, path: &[u8]) -> Vec<u8> {
+    let at = path.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+    match tree.walk(&path[..at], true).end {
+        Some(directory) if directory != tree.root() => {
+            [&tree.path(directory), &path[at..]].concat()
+        }
+        _ => path[at..].to_vec(),
     }
 }
 

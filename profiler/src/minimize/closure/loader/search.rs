@@ -20,9 +20,6 @@ pub struct Search {
     pub cache: bool,
     /// Directories that are asked after it.
     pub after: Vec<Vec<u8>>,
-    /// Directories of other files, for a library that is not where it should
-    /// be: it may have been loaded before on another's account.
-    pub last: Vec<Vec<u8>>,
 }
 
 /// Directories that glibc's loader has built in. Which of them, the
@@ -82,9 +79,15 @@ impl Libraries {
                 }
             }
         }
-        for directory in search.after.iter().chain(&search.last) {
+        for directory in &search.after {
             if self.look(tree, directory, name, search, &mut found)? {
                 return Ok(found);
+            }
+        }
+        // It may have been loaded before, on another file's account.
+        for directory in self.rpaths.clone() {
+            if self.look(tree, &directory, name, search, &mut found)? {
+                break;
             }
         }
         Ok(found)

@@ -282,3 +282,34 @@ fn a_library_that_was_opened_by_its_path_is_not_missed_by_its_name() {
     image("/jdk/server/libjvm.so").silent();
     assert!(image("/app").warnings[0].contains("/jdk/libnet.so needs library libjvm.so"));
 }
+
+#[test]
+fn libraries_that_find_each_other_through_the_directory_above_come_to_an_end() {
+    let rpath = "$ORIGIN/../lib:$ORIGIN/../link";
+    let library = |needed: &str| Elf::new(X86_64).needed(needed).rpath(rpath).bytes();
+    with_loader()
+        .program("app", &program(X86_64).needed("liba.so").rpath("/opt/lib").bytes())
+        .program("opt/lib/liba.so", &library("libb.so"))
+        .program("opt/lib/libb.so", &library("liba.so"))
+        .link("opt/link", "lib")
+        .kept()
+        .by(Rule::Elf, &["/opt/lib/liba.so", "/opt/lib/libb.so"])
+        .silent();
+}
+
+#[test]
+fn libraries_that_all_need_each_other_come_to_an_end() {
+    let mut case = with_loader();
+    let mut app = program(X86_64).runpath("/0");
+    let count = 12;
+    for number in 0..count {
+        app = app.needed(&format!("lib{number}.so"));
+        let mut library = Elf::new(X86_64).rpath(&format!("/{number}:/0"));
+        for other in 0..count {
+            library = library.needed(&format!("lib{other}.so"));
+        }
+        case = case.program(&format!("0/lib{number}.so"), &library.bytes());
+    }
+    let kept = case.program("app", &app.bytes()).kept();
+    assert_eq!(kept.rules.keys().filter(|path| path.starts_with("/0/")).count(), count);
+}
