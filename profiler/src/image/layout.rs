@@ -24,7 +24,8 @@ use super::sink::{
 use super::{ImageError, Layer, Reference, SourceImage, WriteOptions, Written, config};
 use crate::files::directory_of;
 
-const TAG: &str = "org.opencontainers.image.ref.name";
+/// The annotation that carries a tag.
+pub(super) const TAG: &str = "org.opencontainers.image.ref.name";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Opens a layout directory.
@@ -60,9 +61,14 @@ pub fn open_archive(reference: &Reference) -> Result<SourceImage, ImageError> {
     read(reference, &|name: &str| members.get(name))
 }
 
-type Get<'a> = dyn Fn(&str) -> Result<Blob, ImageError> + 'a;
+/// Gives a file of a layout by its name in it.
+pub(super) type Get<'a> = dyn Fn(&str) -> Result<Blob, ImageError> + 'a;
 
-fn read(reference: &Reference, get: &Get<'_>) -> Result<SourceImage, ImageError> {
+/// Opens the image of a layout whose files `get` gives.
+///
+/// # Errors
+/// See [`ImageError`].
+pub(super) fn read(reference: &Reference, get: &Get<'_>) -> Result<SourceImage, ImageError> {
     let image = reference.to_string();
     let index = json_of(&image, "index.json", &get("index.json")?)?.1;
     let manifests = index.get("manifests").and_then(Value::as_array);

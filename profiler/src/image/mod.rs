@@ -23,18 +23,25 @@ mod layer;
 mod layout;
 mod overlay2;
 mod reference;
+mod registry;
 mod select;
 mod sink;
+mod staged;
+mod storage;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tree;
+mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use error::ImageError;
 pub use layer::Layer;
 pub use reference::{Reference, Transport};
+pub use registry::RegistryError;
+pub use storage::StorageError;
 pub use tree::{Node, NodeId, NodeKind, ReadSeek, Tree, Walk};
+pub use validate::{Finding, Problem, validate};
 
 /// An image that was opened.
 #[derive(Debug)]
@@ -105,6 +112,8 @@ pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
         Transport::DockerArchive => archive::open(reference),
         Transport::Oci => layout::open_directory(reference),
         Transport::OciArchive => layout::open_archive(reference),
+        Transport::ContainersStorage => storage::open(reference),
+        Transport::Registry => registry::open(reference),
     }
 }
 
@@ -130,6 +139,8 @@ pub fn write(
         Transport::DockerArchive => archive::write(image, &layers, output, options),
         Transport::Oci => layout::write_directory(image, &layers, output, options),
         Transport::OciArchive => layout::write_archive(image, &layers, output, options),
+        Transport::ContainersStorage => storage::write(image, &layers, output, options),
+        Transport::Registry => registry::write(image, &layers, output, options),
     }
 }
 
@@ -143,5 +154,7 @@ pub fn check_output(output: &Reference, force: bool) -> Result<(), ImageError> {
         Transport::DockerDaemon => daemon::check_output(output, force),
         Transport::DockerArchive | Transport::OciArchive => sink::check_file(output, force),
         Transport::Oci => layout::check_output(output, force),
+        Transport::ContainersStorage => storage::check_output(output, force),
+        Transport::Registry => registry::check_output(output, force),
     }
 }

@@ -19,7 +19,8 @@ pub use allow::{Allowances, refuse};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The image that was profiled: docker-daemon:NAME (or just NAME),
-    /// docker-archive:FILE, oci:DIR[:TAG] or oci-archive:FILE[:TAG].
+    /// docker-archive:FILE, oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// containers-storage:NAME or docker://HOST/NAME[:TAG|@DIGEST].
     image: Reference,
     /// A profile of it (repeat to unite several).
     #[arg(long, required = true, value_name = "FILE", num_args = 1..)]
