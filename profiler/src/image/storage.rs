@@ -2,17 +2,19 @@
 //!
 //! Its layers lie split into differences and headers, in a format that only
 //! its own library knows; so `podman` hands images over, or `skopeo` where
-//! there is no Podman. They come as a directory, because that is the one
-//! format in which the config stays as it is, byte for byte:
+//! there is no Podman. They come as a directory of the kind that the image's
+//! manifest is, because then the config stays as it is, byte for byte: an OCI
+//! layout from Podman if the manifest is OCI's, else
 //!
 //! ```text
 //! manifest.json   the manifest
 //! HEX             config and layers, by the digits of their digests
 //! ```
 //!
-//! Source: containers-transports(5), "dir:".
+//! Sources: containers-transports(5), "dir:"; podman-save(1).
 
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -106,7 +108,8 @@ pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
 /// An image as it was handed over.
 pub(super) struct Saved {
     directory: TempDir,
-    manifest: Vec<u8>,
+    /// The manifest of a directory that is no layout.
+    manifest: Option<Vec<u8>>,
     /// What an index would say of the manifest.
     pub descriptor: Value,
 }
@@ -142,19 +145,31 @@ impl Saved {
             }
         }
         run(&mut command)?;
-        let path = place.join("manifest.json");
-        let manifest = fs::read(&path).map_err(ImageError::io("read", &path))?;
-        let value: Value = serde_json::from_slice(&manifest)
-            .map_err(|error| ImageError::damaged(reference.to_string(), error.to_string()))?;
+        Self::read(reference, directory)
+    }
+
+    fn read(reference: &Reference, directory: TempDir) -> Result<Self, ImageError> {
+        let place = directory.path().join("image");
+        let json = |path: &Path| -> Result<(Vec<u8>, Value), ImageError> {
+            let bytes = fs::read(path).map_err(ImageError::io("read", path))?;
+            let value = serde_json::from_slice(&bytes)
+                .map_err(|error| ImageError::damaged(reference.to_string(), error.to_string()))?;
+            Ok((bytes, value))
+        };
+        if place.join("index.json").exists() {
+            let index = json(&place.join("index.json"))?.1;
+            let descriptor = index.pointer("/manifests/0").cloned().unwrap_or_default();
+            return Ok(Self { directory, manifest: None, descriptor });
+        }
+        let (manifest, value) = json(&place.join("manifest.json"))?;
         // OCI's need not say what it is.
         let media_type = value.get("mediaType").and_then(Value::as_str);
-        let media_type = media_type.unwrap_or(OCI_MANIFEST);
         let descriptor = json!({
-            "mediaType": media_type,
+            "mediaType": media_type.unwrap_or(OCI_MANIFEST),
             "digest": digest_of(&manifest),
             "size": manifest.len(),
         });
-        Ok(Self { directory, manifest, descriptor })
+        Ok(Self { directory, manifest: Some(manifest), descriptor })
     }
 
     /// A file by the name it would have in an OCI layout; none if there is
@@ -167,11 +182,17 @@ impl Saved {
             let index = json!({"schemaVersion": 2, "manifests": [self.descriptor]});
             return blob_of(index.to_string().as_bytes()).map(Some);
         }
-        let hex = path.rsplit('/').next().unwrap_or_default();
-        if self.descriptor["digest"].as_str() == Some(&format!("sha256:{hex}")) {
-            return blob_of(&self.manifest).map(Some);
-        }
-        let file = self.directory.path().join("image").join(hex);
+        let place = self.directory.path().join("image");
+        let file = match &self.manifest {
+            None => place.join(path),
+            Some(manifest) => {
+                let hex = path.rsplit('/').next().unwrap_or_default();
+                if self.descriptor["digest"].as_str() == Some(&format!("sha256:{hex}")) {
+                    return blob_of(manifest).map(Some);
+                }
+                place.join(hex)
+            }
+        };
         match File::open(&file) {
             Ok(open) => Blob::whole(open).map(Some).map_err(ImageError::io("read", file)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
