@@ -11,6 +11,7 @@
 //! What is written is staged as an OCI layout first, so an image has the same
 //! digest here as in a layout. Source: OCI distribution specification 1.1.
 
+mod auth;
 mod challenge;
 mod client;
 mod credentials;
@@ -18,6 +19,7 @@ mod download;
 mod error;
 mod name;
 mod push;
+mod trust;
 
 use serde_json::{Value, json};
 

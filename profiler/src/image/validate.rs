@@ -20,6 +20,8 @@ mod media;
 mod stack;
 mod store;
 mod tar;
+#[cfg(test)]
+mod tests;
 
 pub use finding::{Finding, Problem};
 

@@ -32,7 +32,7 @@ use super::name::Name;
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// A login.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Credentials {
     /// User name.
     pub user: String,
@@ -43,7 +43,7 @@ pub struct Credentials {
 }
 
 /// What proves a user.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Secret {
     /// A password, or a token that takes its place.
     Password(String),
@@ -223,11 +223,16 @@ mod tests {
         Name::parse(text).unwrap()
     }
 
-    fn found(json: &str, text: &str) -> Option<(String, Secret)> {
+    /// The login in words.
+    fn found(json: &str, text: &str) -> String {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("auth.json");
         fs::write(&file, json).unwrap();
-        in_file(&file, &name(text)).unwrap().map(|found| (found.user, found.secret))
+        match in_file(&file, &name(text)).unwrap().map(|found| (found.user, found.secret)) {
+            None => "none".into(),
+            Some((user, Secret::Password(word))) => format!("{user} with password {word}"),
+            Some((_, Secret::Identity(token))) => format!("identity {token}"),
+        }
     }
 
     #[test]
@@ -240,21 +245,24 @@ mod tests {
             "empty.example": {},
             "token.example": {"identitytoken": "t"}
         }}"#;
-        let password = |user: &str, word: &str| Some((user.into(), Secret::Password(word.into())));
-        assert_eq!(found(json, "h.example/x"), password("a", "1"));
-        assert_eq!(found(json, "h.example/team/x"), password("b", "2"));
-        assert_eq!(found(json, "nginx"), password("c", "3:4"));
-        assert_eq!(found(json, "empty.example/x"), None);
-        assert_eq!(found(json, "other.example/x"), None);
-        let identity = Some((String::new(), Secret::Identity("t".into())));
-        assert_eq!(found(json, "token.example/x"), identity);
+        for (of, login) in [
+            ("h.example/x", "a with password 1"),
+            ("h.example/team/x", "b with password 2"),
+            ("h.example/team-mates/x", "a with password 1"),
+            ("nginx", "c with password 3:4"),
+            ("token.example/x", "identity t"),
+            ("empty.example/x", "none"),
+            ("other.example/x", "none"),
+        ] {
+            assert_eq!(found(json, of), login, "{of}");
+        }
     }
 
     #[test]
     fn a_file_that_is_none_is_an_error_and_its_secrets_are_not_told() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("auth.json");
-        assert_eq!(in_file(&file, &name("h.example/x")).unwrap(), None);
+        assert!(in_file(&file, &name("h.example/x")).unwrap().is_none());
         fs::write(&file, "{").unwrap();
         assert!(in_file(&file, &name("h.example/x")).is_err());
         let secret = Secret::Password("hidden".into());

@@ -14,7 +14,9 @@ pub enum RegistryError {
         next: String,
     },
     /// A login is asked for and none is known, or it was refused.
-    #[error("registry {host} does not let {who} {what} {repository}: {why}; {next}")]
+    #[error(
+        "registry {host} does not let {who} {what} {repository}: {why}; log in with `podman login {host}` or `docker login {host}`"
+    )]
     Unauthorized {
         /// The registry.
         host: String,
@@ -26,8 +28,6 @@ pub enum RegistryError {
         repository: String,
         /// The registry's own words.
         why: String,
-        /// What to do.
-        next: String,
     },
     /// Any other answer than the one hoped for.
     #[error("registry {host} answered {status} when asked to {what}: {why}")]

@@ -71,13 +71,15 @@ fn check_image(members: &Members, image: &Value, findings: &mut Findings) {
             Ok(blob) => blob,
             Err(error) => {
                 findings.add(place, Problem::Missing(error.to_string()));
+                stack.push_unknown();
                 continue;
             }
         };
         let diff_id = diff_ids.get(number).map(String::as_str);
         let expected = Expected { blob: None, media_type: None, diff_id };
-        if let Some(entries) = layer::check(&place, &blob, &expected, findings) {
-            stack.push(&place, &entries, findings);
+        match layer::check(&place, &blob, &expected, findings) {
+            Some(entries) => stack.push(&place, &entries, findings),
+            None => stack.push_unknown(),
         }
     }
 }

@@ -165,7 +165,10 @@ impl Walk<'_> {
         of_image: bool,
         stack: &mut Stack,
     ) -> Result<(), ImageError> {
-        let Some(found) = self.descriptor("layer", descriptor) else { return Ok(()) };
+        let Some(found) = self.descriptor("layer", descriptor) else {
+            stack.push_unknown();
+            return Ok(());
+        };
         let place = format!("layer {}", found.digest);
         let is_layer = Compression::declared(found.media_type).is_some();
         // Attestations beside an image have image configs and JSON for layers.
@@ -175,6 +178,7 @@ impl Walk<'_> {
             self.findings.add(&place, Problem::MediaType { found, expected });
         }
         let Some(blob) = self.layout.blob(found.digest)? else {
+            stack.push_unknown();
             let elsewhere = descriptor.get("urls").and_then(Value::as_array);
             if !(is_foreign(found.media_type) && elsewhere.is_some_and(|urls| !urls.is_empty())) {
                 self.findings.add(&place, Problem::Missing(self.layout.absent(found.digest)));
@@ -182,6 +186,7 @@ impl Walk<'_> {
             return Ok(());
         };
         if !is_layer {
+            stack.push_unknown();
             self.whole(&place, &found, &blob);
             return Ok(());
         }
@@ -190,8 +195,9 @@ impl Walk<'_> {
             media_type: Some(found.media_type).filter(|_| !self.layout.is_repacked()),
             diff_id,
         };
-        if let Some(entries) = layer::check(&place, &blob, &expected, self.findings) {
-            stack.push(&place, &entries, self.findings);
+        match layer::check(&place, &blob, &expected, self.findings) {
+            Some(entries) => stack.push(&place, &entries, self.findings),
+            None => stack.push_unknown(),
         }
         Ok(())
     }

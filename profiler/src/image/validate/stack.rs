@@ -23,7 +23,11 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// The paths of the layers so far.
 #[derive(Debug, Default)]
-pub struct Stack(BTreeMap<Vec<u8>, Kind>);
+pub struct Stack {
+    paths: BTreeMap<Vec<u8>, Kind>,
+    /// A layer could not be read, so more may be there than is known.
+    incomplete: bool,
+}
 
 impl Stack {
     /// Checks a layer's entries against each other and against the layers
@@ -55,7 +59,8 @@ impl Stack {
             };
             if entry.kind == EntryType::Link {
                 let target = normalize(&entry.link);
-                let why = match own.get(&target).or_else(|| self.0.get(&target)) {
+                let why = match own.get(&target).or_else(|| self.paths.get(&target)) {
+                    None if self.incomplete => None,
                     None => Some("is not there before it"),
                     Some(Kind::Dir) => Some("is a directory"),
                     Some(&of_target) => {
@@ -82,24 +87,30 @@ impl Stack {
             if kind != Kind::Dir {
                 self.remove(&path, true);
             }
-            self.0.insert(path, kind);
+            self.paths.insert(path, kind);
         }
+    }
+
+    /// Puts a layer on top whose entries are not known. What follows from
+    /// that is no finding of its own.
+    pub fn push_unknown(&mut self) {
+        self.incomplete = true;
     }
 
     /// Takes away what is below a path, and the path itself if asked.
     fn remove(&mut self, path: &[u8], itself: bool) {
         if itself {
-            self.0.remove(path);
+            self.paths.remove(path);
         }
         let prefix = if path.is_empty() { Vec::new() } else { join(path, b"") };
         let below: Vec<Vec<u8>> = self
-            .0
+            .paths
             .range(prefix.clone()..)
             .take_while(|(path, _)| path.starts_with(&prefix))
             .map(|(path, _)| path.clone())
             .collect();
         for path in below {
-            self.0.remove(&path);
+            self.paths.remove(&path);
         }
     }
 
@@ -115,7 +126,7 @@ impl Stack {
         let path = normalize(name);
         let mut parent = split(&path).0;
         while !parent.is_empty() {
-            let what = match own.get(parent).or_else(|| self.0.get(parent)) {
+            let what = match own.get(parent).or_else(|| self.paths.get(parent)) {
                 Some(Kind::Dir) | None => None,
                 Some(Kind::Symlink) => Some("a symlink"),
                 Some(Kind::Other) => Some("no directory"),
