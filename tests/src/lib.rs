@@ -12,6 +12,7 @@ pub mod images;
 pub mod oracle;
 pub mod profile;
 pub mod program;
+pub mod registry;
 pub mod watch;
 
 use std::time::{Duration, Instant};

@@ -99,14 +99,13 @@ impl Client {
         let answer = match ping(&client) {
             Err(first) if name.is_loopback() && client.origin.starts_with("https") => {
                 client.origin = format!("http://{host}");
-                // If that is no better, what was wrong with TLS is the news.
-                let answer = ping(&client).map_err(|_| first)?;
-                if answer.status() == StatusCode::BAD_REQUEST {
-                    return Err(
-                        client.unreachable("it speaks neither HTTP nor TLS that is trusted")
-                    );
+                match ping(&client) {
+                    // A server of TLS says so to who speaks without it; what
+                    // was wrong with its TLS is the news then.
+                    Ok(answer) if answer.status() == StatusCode::BAD_REQUEST => return Err(first),
+                    Err(RegistryError::Unreachable { .. }) => return Err(first),
+                    answer => answer?,
                 }
-                answer
             }
             answer => answer?,
         };
