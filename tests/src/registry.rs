@@ -143,6 +143,14 @@ impl Registry {
         skopeo_copy(from, &self.reference(name));
     }
 
+    /// The digest of a name's manifest or index, as skopeo finds it.
+    #[track_caller]
+    pub fn digest(&self, name: &str) -> String {
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["inspect", "--tls-verify=false", "--format={{.Digest}}"]);
+        output(skopeo.arg(self.reference(name)))
+    }
+
     /// What it has under a name and a tag or digest, as it stands.
     #[track_caller]
     pub fn manifest(&self, name: &str, reference: &str) -> serde_json::Value {

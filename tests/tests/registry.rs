@@ -253,11 +253,7 @@ fn a_layer_that_was_tampered_with_makes_no_image() {
 #[test]
 fn a_manifest_that_was_tampered_with_makes_no_image() {
     let bench = Bench::new(Registry::start());
-    let text = output(
-        Command::new("skopeo")
-            .args(["inspect", "--tls-verify=false", "--format={{.Digest}}"])
-            .arg(bench.reference("source:1")),
-    );
+    let text = bench.registry.digest("source:1");
     let file = bench.registry.blob(&text);
     let manifest = fs::read_to_string(&file).unwrap();
     fs::write(&file, manifest.replace('{', "{ ")).unwrap();
@@ -299,4 +295,61 @@ fn without_encryption_only_this_machine_is_spoken_to() {
     let mut validate = bench.command(&["validate", &source]);
     Outcome::of(&mut validate).refused(2, &["cannot reach registry", "PROFILER_PLAIN_HTTP="]);
     Outcome::of(validate.env("PROFILER_PLAIN_HTTP", &bench.registry.host)).succeeded();
+}
+
+#[test]
+fn the_plan_is_attached_as_a_referrer() {
+    let bench = Bench::new(Registry::start());
+    let (source, small) = (bench.reference("source:1"), bench.reference("small:1"));
+    let mut minimize = bench.minimize(&source, &small);
+    Outcome::of(minimize.args(["--attach", "plan", "--report"]).arg(bench.path("report.json")))
+        .succeeded();
+    // This registry keeps no list of its own, so there is a tag for it.
+    let image = bench.registry.digest("small:1");
+    let list = bench.registry.manifest("small", &image.replace(':', "-"));
+    assert_eq!(list["mediaType"], "application/vnd.oci.image.index.v1+json");
+    let referrers = list["manifests"].as_array().unwrap();
+    assert_eq!(referrers.len(), 1, "{list:#}");
+    assert_eq!(referrers[0]["artifactType"], "application/vnd.profiler-rs.report.v1+json");
+    let manifest = bench.registry.manifest("small", referrers[0]["digest"].as_str().unwrap());
+    assert_eq!(manifest["subject"]["digest"], image.as_str());
+    let plan = fs::read(bench.registry.blob(manifest["layers"][0]["digest"].as_str().unwrap()));
+    let report: Value =
+        serde_json::from_slice(&fs::read(bench.path("report.json")).unwrap()).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&plan.unwrap()).unwrap(), report);
+
+    // Once more, from elsewhere: the list grows, what is in it stays.
+    let archive = format!("docker-daemon:{}", images::scratch().name);
+    let mut again = bench.minimize(&archive, &small);
+    Outcome::of(again.args(["--force", "--attach", "plan"])).succeeded();
+    assert_eq!(bench.registry.digest("small:1"), image);
+    let list = bench.registry.manifest("small", &image.replace(':', "-"));
+    assert_eq!(list["manifests"].as_array().unwrap().len(), 2, "{list:#}");
+    assert_eq!(list["manifests"][0], referrers[0]);
+    for reference in ["small:1".to_owned(), format!("small:{}", image.replace(':', "-"))] {
+        let reference = bench.reference(&reference);
+        Outcome::of(&mut bench.command(&["validate", &reference])).succeeded();
+    }
+}
+
+#[test]
+fn the_plan_is_attached_in_a_layout_which_stays_valid() {
+    let bench = Bench::without_image(Registry::start());
+    let source = format!("docker-daemon:{}", images::scratch().name);
+    let place = bench.path("layout");
+    let layout = format!("oci:{}", place.display());
+    let tagged = format!("{layout}:1");
+    Outcome::of(bench.minimize(&source, &tagged).args(["--attach", "plan"])).succeeded();
+    let index: Value =
+        serde_json::from_slice(&fs::read(place.join("index.json")).unwrap()).unwrap();
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 2, "{index:#}");
+    for reference in [&layout, &tagged] {
+        Outcome::of(&mut bench.command(&["validate", reference])).succeeded();
+    }
+    // Other tools find the image by its tag.
+    skopeo_copy(&tagged, &format!("oci:{}", bench.path("copy").display()));
+    let archive = format!("oci-archive:{}", bench.path("x.tar").display());
+    let mut minimize = bench.minimize(&source, &archive);
+    Outcome::of(minimize.args(["--attach", "plan"])).refused(2, &["attached", "docker://"]);
+    assert!(!bench.path("x.tar").exists());
 }

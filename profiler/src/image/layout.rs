@@ -325,13 +325,20 @@ fn finish_layer(gzip: Gzip, blobs: &Path) -> Result<Value, ImageError> {
 }
 
 /// Stores a small blob and returns its digest.
-fn put(blobs: &Path, bytes: &[u8]) -> Result<String, ImageError> {
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn put(blobs: &Path, bytes: &[u8]) -> Result<String, ImageError> {
     let digest = digest_of(bytes);
     replace(&blobs.join(digest.trim_start_matches("sha256:")), bytes)?;
     Ok(digest)
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+/// Replaces a file by one of these bytes.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
     let mut file = beside(path)?;
     file.write_all(bytes).map_err(ImageError::io("write", path))?;
     appear(file, path)

@@ -11,6 +11,7 @@
 //! What is written is staged as an OCI layout first, so an image has the same
 //! digest here as in a layout. Source: OCI distribution specification 1.1.
 
+mod attach;
 mod auth;
 mod challenge;
 mod client;
@@ -29,6 +30,9 @@ pub use error::RegistryError;
 pub(super) use name::Name;
 
 use super::blob::Blob;
+#[cfg(doc)]
+use super::referrers;
+use super::referrers::Artifact;
 use super::select::Selection;
 use super::staged::Staged;
 use super::{ImageError, Reference, SourceImage, WriteOptions, Written, layout};
@@ -129,6 +133,29 @@ pub fn write(
     let client = Client::connect(&name, Access::Push)?;
     push::layout(&client, staged.path(), name.reference())?;
     Ok(staged.written)
+}
+
+/// The digest of what a name stands for.
+///
+/// # Errors
+/// See [`ImageError`].
+pub(super) fn digest(reference: &Reference) -> Result<String, ImageError> {
+    let (root, _) = look(reference)?;
+    Ok(root["digest"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Attaches an artefact; see [`referrers::attach`].
+///
+/// # Errors
+/// See [`ImageError`].
+pub(super) fn attach(
+    output: &Reference,
+    subject: &str,
+    artifact: &Artifact<'_>,
+) -> Result<String, ImageError> {
+    let name = Name::parse(&output.name)?;
+    let client = Client::connect(&name, Access::Push)?;
+    attach::attach(&client, subject, artifact)
 }
 
 /// A small blob in memory as one in a file.

@@ -1,6 +1,7 @@
 //! `profiler minimize`: image and profiles in, small image out.
 
 mod allow;
+mod attach;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,10 @@ pub struct Args {
     /// Write the reason of every kept path, and every removed one.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Attach this to an oci: or docker:// output, as an artefact that refers
+    /// to the image.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    attach: Vec<attach::Attachment>,
     /// Keep paths that fit this glob, e.g. '/etc/ssl/**' (repeat for more).
     #[arg(long, value_name = "GLOB")]
     include: Vec<String>,
@@ -64,6 +69,9 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let profiles = load_profiles(&args.profile)?;
     let policy = Policy::new(&args.include, &args.exclude)?;
+    if !args.attach.is_empty() {
+        image::check_attach(&args.output)?;
+    }
     image::check_output(&args.output, args.force)?;
     let source = image::open(&args.image)?;
     minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
@@ -80,6 +88,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.report {
         save(&report, path)?;
     }
+    attach::attach(&args.attach, &args.output, &report)?;
     if !quiet {
         for warning in &plan.warnings {
             log::info!("{warning}");
