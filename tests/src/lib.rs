@@ -14,6 +14,7 @@ pub mod images;
 pub mod oracle;
 pub mod profile;
 pub mod program;
+pub mod registry;
 pub mod scanner;
 pub mod watch;
 

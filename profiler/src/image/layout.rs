@@ -32,7 +32,8 @@ use super::{
 };
 use crate::files::directory_of;
 
-const TAG: &str = "org.opencontainers.image.ref.name";
+/// The annotation that carries a tag.
+pub(super) const TAG: &str = "org.opencontainers.image.ref.name";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Opens a layout directory.
@@ -388,13 +389,20 @@ fn finish_layer(gzip: Gzip, blobs: &Path) -> Result<Value, ImageError> {
 }
 
 /// Stores a small blob and returns its digest.
-fn put(blobs: &Path, bytes: &[u8]) -> Result<String, ImageError> {
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn put(blobs: &Path, bytes: &[u8]) -> Result<String, ImageError> {
     let digest = digest_of(bytes);
     replace(&blobs.join(digest.trim_start_matches("sha256:")), bytes)?;
     Ok(digest)
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+/// Replaces a file by one of these bytes.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
     let mut file = beside(path)?;
     file.write_all(bytes).map_err(ImageError::io("write", path))?;
     appear(file, path)

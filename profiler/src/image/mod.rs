@@ -30,13 +30,18 @@ mod parallel;
 mod parser;
 mod platform;
 mod reference;
+mod referrers;
+mod registry;
 mod select;
 mod sink;
 mod sparse;
+mod staged;
+mod storage;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tree;
 mod unpack;
+mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -45,8 +50,12 @@ pub use error::ImageError;
 pub use layer::Layer;
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, Transport};
+pub use referrers::{Artifact, attach, check_attach, subject};
+pub use registry::RegistryError;
+pub use storage::StorageError;
 pub use tree::{Node, NodeId, NodeKind, ReadSeek, Tree, Walk};
 pub use unpack::Likely;
+pub use validate::{Finding, Problem, validate};
 
 /// An image that was opened.
 #[derive(Debug)]
@@ -144,6 +153,8 @@ pub fn open_with(
         Transport::DockerArchive => archive::open(reference, options),
         Transport::Oci => layout::open_directory(reference, options),
         Transport::OciArchive => layout::open_archive(reference, options),
+        Transport::ContainersStorage => storage::open(reference, options),
+        Transport::Registry => registry::open(reference, options),
     }
 }
 
@@ -169,6 +180,8 @@ pub fn write(
         Transport::DockerArchive => archive::write(image, &layers, output, options),
         Transport::Oci => layout::write_directory(image, &layers, output, options),
         Transport::OciArchive => layout::write_archive(image, &layers, output, options),
+        Transport::ContainersStorage => storage::write(image, &layers, output, options),
+        Transport::Registry => registry::write(image, &layers, output, options),
     }
 }
 
@@ -182,5 +195,7 @@ pub fn check_output(output: &Reference, force: bool) -> Result<(), ImageError> {
         Transport::DockerDaemon => daemon::check_output(output, force),
         Transport::DockerArchive | Transport::OciArchive => sink::check_file(output, force),
         Transport::Oci => layout::check_output(output, force),
+        Transport::ContainersStorage => storage::check_output(output, force),
+        Transport::Registry => registry::check_output(output, force),
     }
 }

@@ -2,6 +2,7 @@
 
 mod allow;
 mod asked;
+mod attach;
 mod packages;
 mod twin;
 
@@ -24,7 +25,8 @@ use twin::TwinArgs;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The image that was profiled: docker-daemon:NAME (or just NAME),
-    /// docker-archive:FILE, oci:DIR[:TAG] or oci-archive:FILE[:TAG].
+    /// docker-archive:FILE, oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// containers-storage:NAME or docker://HOST/NAME[:TAG|@DIGEST].
     image: Reference,
     /// A profile of it (repeat to unite several).
     #[arg(long, required = true, value_name = "FILE", num_args = 1..)]
@@ -42,6 +44,10 @@ pub struct Args {
     /// Which image of an index, as linux/arm64; without it this machine's.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
+    /// Attach this to an oci: or docker:// output, as an artefact that refers
+    /// to the image.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    attach: Vec<attach::Attachment>,
     /// How to print the summary.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -75,6 +81,9 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let findings = args.packages.findings()?;
     let profiles = load_profiles(&args.profile)?;
     let (policy, squash) = args.asked.policy()?;
+    if !args.attach.is_empty() {
+        image::check_attach(&args.output)?;
+    }
     image::check_output(&args.output, args.force)?;
     let twin_output = args.twin.output(&args.output, args.force)?;
     let likely = minimize::likely(&profiles);
@@ -121,6 +130,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
             eprintln!("profiler: debug twin {output}: busybox with {} applets", twin.applets.len());
         }
     }
+    attach::attach(&args.attach, &args.output, &report)?;
     if !quiet {
         for warning in &plan.warnings {
             log::info!("{warning}");
