@@ -4,6 +4,7 @@ mod base;
 mod bench;
 mod demo;
 mod engine;
+mod fuzz;
 mod setup;
 mod shell;
 mod test;
@@ -32,6 +33,8 @@ enum Task {
     /// Measure what profiling costs, beside other observers.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run the fuzz targets, each for a while.
+    Fuzz(fuzz::Args),
     /// Run the table of cases on other kernels, in emulated machines.
     Vm(vm::Args),
 }
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
         Task::Bench(bench) => bench::run(bench),
+        Task::Fuzz(args) => fuzz::run_targets(&args),
         Task::Vm(args) => vm::run(&args),
     };
     match result {
