@@ -63,6 +63,7 @@ impl Policy {
         for (pattern, glob) in &self.excludes {
             for id in fitting(keeper, pattern, glob)? {
                 keeper.plan.kept.remove(&id);
+                keeper.plan.excluded.insert(id);
             }
         }
         Ok(())
