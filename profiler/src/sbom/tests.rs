@@ -108,7 +108,7 @@ fn only_packages_of_which_nothing_is_left_are_called_not_affected() {
                 }],
                 "status": "not_affected",
                 "justification": "component_not_present",
-                "impact_statement": "no file of the package is in the image",
+                "impact_statement": "no file that the package database lists for the package is in the image",
             }])
         );
     });
