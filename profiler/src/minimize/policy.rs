@@ -96,7 +96,11 @@ impl Policy {
     pub fn exclude(&self, keeper: &mut Keeper<'_>) -> Result<(), PolicyError> {
         let mut dropped = Vec::new();
         for (id, _) in self.excludes.fitting(keeper.tree)? {
-            if id != keeper.tree.root() && keeper.plan.kept.remove(&id).is_some() {
+            if id == keeper.tree.root() {
+                continue;
+            }
+            keeper.plan.excluded.insert(id);
+            if keeper.plan.kept.remove(&id).is_some() {
                 keeper.plan.edits.remove(&id);
                 dropped.push(id);
             }

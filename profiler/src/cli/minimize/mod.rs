@@ -115,7 +115,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     args.packages.save(
         &findings,
         (&source, name),
-        (&inventory, &plan),
+        (&inventory, &tree, &plan),
         (&args.output, &written),
     )?;
     if let Some(path) = &args.report {

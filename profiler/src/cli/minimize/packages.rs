@@ -122,7 +122,7 @@ impl PackageArgs {
         &self,
         findings: &[Finding],
         (source, name): (&SourceImage, &str),
-        (inventory, plan): (&Inventory, &Plan),
+        (inventory, tree, plan): (&Inventory, &Tree<'_>, &Plan),
         (output, written): (&Reference, &Written),
     ) -> anyhow::Result<()> {
         if self.sbom.is_empty() && self.vex.is_none() {
@@ -136,7 +136,7 @@ impl PackageArgs {
         };
         let subject = Subject::new(name, &digest, &source.id, &source.config, &inventory.distro);
         if !self.sbom.is_empty() {
-            let components = sbom::components(inventory, plan);
+            let components = sbom::components(inventory, tree, plan)?;
             for Sbom { format, file } in &self.sbom {
                 write(&format.document(&subject, &components), file, "--sbom")?;
             }
