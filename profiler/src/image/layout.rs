@@ -14,11 +14,12 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use flate2::{Compression, GzBuilder};
+use flate2::GzBuilder;
 use serde_json::{Value, json};
 
 use super::archive::{JSON_MAX, Members, open_file};
 use super::blob::{Blob, digest_of};
+use super::compression::Compression;
 use super::index::{self, Document};
 use super::layers::{self, Stored};
 use super::parallel::{self, Task};
@@ -360,10 +361,21 @@ fn write_layer_blob(
     layer: &Selection<'_>,
     blobs: &Path,
 ) -> Result<(Value, String, u64), ImageError> {
+    // Compressed anew it might be larger than it was.
+    if let Some(whole) = layer.unchanged()
+        && let Some((blob, digest, compression)) = whole.stored()
+    {
+        let path = blobs.join(digest.trim_start_matches("sha256:"));
+        let mut file = beside(&path)?;
+        std::io::copy(&mut blob.reader(), &mut file).map_err(ImageError::io("write", &path))?;
+        appear(file, &path)?;
+        let descriptor = descriptor(compression, digest, blob.len);
+        return Ok((descriptor, whole.diff_id.clone(), layer.bytes()));
+    }
     let file = beside(&blobs.join("layer"))?;
     let compressed = Hashed::new(BufWriter::with_capacity(1 << 17, file));
     // Level 6 and no time stamp: the same bytes on every machine.
-    let gzip = GzBuilder::new().write(compressed, Compression::new(6));
+    let gzip = GzBuilder::new().write(compressed, flate2::Compression::new(6));
     let mut plain = Hashed::new(gzip);
     write_layer(layer, &mut plain, blobs)?;
     let bytes = plain.bytes;
@@ -381,11 +393,20 @@ fn finish_layer(gzip: Gzip, blobs: &Path) -> Result<Value, ImageError> {
     let file =
         buffer.into_inner().map_err(|error| ImageError::io("write", blobs)(error.into_error()))?;
     appear(file, &blobs.join(digest.trim_start_matches("sha256:")))?;
-    Ok(json!({
-        "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+    Ok(descriptor(Compression::Gzip, &digest, size))
+}
+
+fn descriptor(compression: Compression, digest: &str, size: u64) -> Value {
+    let suffix = match compression {
+        Compression::None => "",
+        Compression::Gzip => "+gzip",
+        Compression::Zstd => "+zstd",
+    };
+    json!({
+        "mediaType": format!("application/vnd.oci.image.layer.v1.tar{suffix}"),
         "digest": digest,
         "size": size,
-    }))
+    })
 }
 
 /// Stores a small blob and returns its digest.

@@ -20,6 +20,7 @@ mod daemon;
 mod entry;
 mod error;
 mod garbage;
+mod gzip;
 mod header;
 mod index;
 mod layer;
