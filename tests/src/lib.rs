@@ -13,6 +13,7 @@ pub mod oracle;
 pub mod profile;
 pub mod program;
 pub mod registry;
+pub mod tokens;
 pub mod watch;
 
 use std::time::{Duration, Instant};
