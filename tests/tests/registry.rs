@@ -10,6 +10,7 @@ use integration_tests::engine::{Image, docker, output, unique};
 use integration_tests::images;
 use integration_tests::program::{Outcome, profile_file, profiler};
 use integration_tests::registry::{PASSWORD, Registry, USER, skopeo_copy};
+use integration_tests::tokens::{IDENTITY, Tokens};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -142,6 +143,25 @@ fn logins_are_used_and_wrong_ones_told() {
     Outcome::of(&mut bench.command(&["validate", &small])).succeeded();
     fs::write(bench.path("auth.json"), "{").unwrap();
     Outcome::of(&mut bench.command(&["validate", &small])).refused(2, &["auth.json", "log in"]);
+}
+
+#[test]
+fn tokens_are_fetched_from_the_service_the_registry_names() {
+    let tokens = Tokens::start();
+    let bench = Bench::without_image(Registry::with_tokens(&tokens.realm(), &tokens.certificate()));
+    let from = format!("docker-daemon:{}", images::scratch().name);
+    let small = bench.reference("team/small:1");
+    Outcome::of(&mut bench.minimize(&from, &small))
+        .refused(2, &[&bench.registry.host, "anonymous", "who are you?", "docker login"]);
+    bench.login(PASSWORD);
+    Outcome::of(&mut bench.minimize(&from, &small)).succeeded();
+    // What `docker login` keeps of a service that gives identities.
+    let auths = json!({ "auths": { &bench.registry.host: { "identitytoken": IDENTITY } } });
+    fs::write(bench.path("auth.json"), auths.to_string()).unwrap();
+    Outcome::of(&mut bench.command(&["validate", &small])).succeeded();
+    Outcome::of(bench.minimize(&from, &small).arg("--force")).succeeded();
+    bench.login("wrong");
+    Outcome::of(&mut bench.command(&["validate", &small])).refused(2, &["auth.json", "pull"]);
 }
 
 #[test]
