@@ -26,6 +26,7 @@ mod index;
 mod layer;
 mod layers;
 mod layout;
+mod multi;
 mod overlay2;
 mod parallel;
 mod parser;
@@ -49,6 +50,7 @@ use std::num::NonZeroUsize;
 
 pub use error::ImageError;
 pub use layer::Layer;
+pub use multi::{Member, check_index_output, write_index};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, Transport};
 pub use referrers::{Artifact, attach, check_attach, subject};
@@ -73,6 +75,9 @@ pub struct SourceImage {
     pub diff_ids: Vec<String>,
     /// The layers, lowest first.
     pub layers: Vec<Layer>,
+    /// Platforms of the index it was taken from, its own among them; empty
+    /// when it comes from none.
+    pub platforms: Vec<Platform>,
 }
 
 /// The part of an image that is written.

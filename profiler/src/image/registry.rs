@@ -22,6 +22,8 @@ mod name;
 mod push;
 mod trust;
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 pub use client::Access;
@@ -128,11 +130,19 @@ pub fn write(
     options: &WriteOptions,
 ) -> Result<Written, ImageError> {
     check_output(output, options.force)?;
-    let name = Name::for_output(&output.name)?;
     let staged = Staged::write(image, layers, options)?;
-    let client = Client::connect(&name, Access::Push)?;
-    push::layout(&client, staged.path(), name.reference())?;
+    push_layout(output, staged.path())?;
     Ok(staged.written)
+}
+
+/// Uploads the only image or index of a layout.
+///
+/// # Errors
+/// See [`ImageError`].
+pub(super) fn push_layout(output: &Reference, root: &Path) -> Result<(), ImageError> {
+    let name = Name::for_output(&output.name)?;
+    let client = Client::connect(&name, Access::Push)?;
+    push::layout(&client, root, name.reference())
 }
 
 /// The digest of what a name stands for.

@@ -66,6 +66,11 @@ impl FromStr for Sbom {
 }
 
 impl PackageArgs {
+    /// Whether documents about the result are asked for.
+    pub fn documents(&self) -> bool {
+        !self.sbom.is_empty() || self.vex.is_some()
+    }
+
     /// What scanners found; looked at before the work begins.
     ///
     /// # Errors
@@ -125,7 +130,7 @@ impl PackageArgs {
         (inventory, tree, plan): (&Inventory, &Tree<'_>, &Plan),
         (output, written): (&Reference, &Written),
     ) -> anyhow::Result<()> {
-        if self.sbom.is_empty() && self.vex.is_none() {
+        if !self.documents() {
             return Ok(());
         }
         let digest = digest(output, written)?;
