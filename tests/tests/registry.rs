@@ -1,5 +1,6 @@
 //! Images in registries: a real one, with and without logins and TLS.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -353,16 +354,27 @@ fn the_plan_is_attached_as_a_referrer() {
 }
 
 #[test]
-fn the_plan_is_attached_in_a_layout_which_stays_valid() {
+fn plan_and_bills_are_attached_in_a_layout_which_stays_valid() {
     let bench = Bench::without_image(Registry::start());
     let source = format!("docker-daemon:{}", images::scratch().name);
     let place = bench.path("layout");
     let layout = format!("oci:{}", place.display());
     let tagged = format!("{layout}:1");
-    Outcome::of(bench.minimize(&source, &tagged).args(["--attach", "plan"])).succeeded();
+    Outcome::of(bench.minimize(&source, &tagged).args(["--attach", "plan,sbom,spdx"])).succeeded();
     let index: Value =
         serde_json::from_slice(&fs::read(place.join("index.json")).unwrap()).unwrap();
-    assert_eq!(index["manifests"].as_array().unwrap().len(), 2, "{index:#}");
+    let listed = index["manifests"].as_array().unwrap().iter();
+    let types: BTreeSet<&str> =
+        listed.filter_map(|manifest| manifest["artifactType"].as_str()).collect();
+    assert_eq!(
+        types,
+        [
+            "application/spdx+json",
+            "application/vnd.cyclonedx+json",
+            "application/vnd.profiler-rs.report.v1+json"
+        ]
+        .into()
+    );
     for reference in [&layout, &tagged] {
         Outcome::of(&mut bench.command(&["validate", reference])).succeeded();
     }

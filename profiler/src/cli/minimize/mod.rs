@@ -128,7 +128,10 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
             eprintln!("profiler: debug twin {output}: busybox with {} applets", twin.applets.len());
         }
     }
-    attach::attach(&args.attach, &args.output, &report)?;
+    attach::attach(&args.attach, &args.output, &report, |format| {
+        let of = (&inventory, &tree, &plan);
+        packages::bill(format, (&source, name), of, (&args.output, &written))
+    })?;
     if !quiet {
         tell(&plan);
     }

@@ -133,13 +133,7 @@ impl PackageArgs {
         if !self.documents() {
             return Ok(());
         }
-        let digest = digest(output, written)?;
-        let name = match output.transport {
-            Transport::DockerDaemon => output.name.as_str(),
-            // Where a file lies is of no interest to others.
-            _ => name,
-        };
-        let subject = Subject::new(name, &digest, &source.id, &source.config, &inventory.distro);
+        let subject = subject((source, name), inventory, (output, written))?;
         if !self.sbom.is_empty() {
             let components = sbom::components(inventory, tree, plan)?;
             for Sbom { format, file } in &self.sbom {
@@ -161,6 +155,36 @@ impl PackageArgs {
     }
 }
 
+/// The bill of materials of the result as JSON, for attaching it.
+///
+/// # Errors
+/// When the result cannot be read again.
+pub fn bill(
+    format: sbom::Format,
+    of: (&SourceImage, &str),
+    (inventory, tree, plan): (&Inventory, &Tree<'_>, &Plan),
+    to: (&Reference, &Written),
+) -> anyhow::Result<Vec<u8>> {
+    let subject = subject(of, inventory, to)?;
+    let components = sbom::components(inventory, tree, plan)?;
+    Ok(serde_json::to_vec(&format.document(&subject, &components))?)
+}
+
+/// What documents are about.
+fn subject(
+    (source, name): (&SourceImage, &str),
+    inventory: &Inventory,
+    (output, written): (&Reference, &Written),
+) -> anyhow::Result<Subject> {
+    let digest = digest(output, written)?;
+    let name = match output.transport {
+        Transport::DockerDaemon => output.name.as_str(),
+        // Where a file lies is of no interest to others.
+        _ => name,
+    };
+    Ok(Subject::new(name, &digest, &source.id, &source.config, &inventory.distro))
+}
+
 /// What the result is known by: its manifest's digest, where the output has a
 /// manifest, else its config's.
 fn digest(output: &Reference, written: &Written) -> anyhow::Result<String> {
@@ -168,6 +192,7 @@ fn digest(output: &Reference, written: &Written) -> anyhow::Result<String> {
         Transport::Oci | Transport::OciArchive => {
             image::open(output)?.manifest_digest.unwrap_or_else(|| written.id.clone())
         }
+        Transport::Registry => image::subject(output)?,
         _ => written.id.clone(),
     })
 }
