@@ -7,6 +7,18 @@
 
 use super::text::read_lossy;
 use crate::image::{NodeKind, Tree};
+use crate::minimize::keep::{Keeper, Rule};
+
+/// What libc's resolver reads when it first looks up a name, a service or a
+/// protocol.
+const RESOLVER: [&str; 4] = ["/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols"];
+
+/// Keeps the resolver's files; some 20 kB.
+pub fn keep_resolver(keeper: &mut Keeper<'_>) {
+    for path in RESOLVER {
+        keeper.keep_present(path.as_bytes(), Rule::Nss, "read by libc's resolver");
+    }
+}
 
 /// What holds where the file or a database in it is missing.
 const DEFAULT: [&str; 2] = ["files", "dns"];

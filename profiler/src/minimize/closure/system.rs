@@ -64,7 +64,8 @@ const PLACES: [&str; 13] = [
 /// used was touched; all of them are [`Group::Certs`](crate::minimize::Group).
 /// Java's bundle comes with a JVM.
 ///
-/// Time: `/etc/localtime` and the zone that the config's `TZ` names. The whole
+/// Time: `/etc/localtime`, the zone that the config's `TZ` names, and universal
+/// time, which programs take where none is set: 100 bytes each. The whole
 /// database is [`Group::Zoneinfo`](crate::minimize::Group).
 pub fn keep(keeper: &mut Keeper<'_>, environment: &Environment) {
     for path in USERS {
@@ -81,6 +82,12 @@ pub fn keep(keeper: &mut Keeper<'_>, environment: &Environment) {
     }
     for path in zoneinfo::LOCAL {
         keeper.keep_present(path.as_bytes(), Rule::Zone, "local time zone");
+    }
+    for (database, zone) in
+        zoneinfo::DATABASE.iter().flat_map(|database| ["UTC", "GMT"].map(|zone| (database, zone)))
+    {
+        let path = format!("{database}/{zone}");
+        keeper.keep_present(path.as_bytes(), Rule::Zone, "universal time");
     }
     let zone = environment.variable("TZ").unwrap_or_default();
     let zone = zone.strip_prefix(':').unwrap_or(zone);

@@ -8,11 +8,13 @@
 //!
 //! A class library loads its native part when one of its classes is first
 //! used, and reads settings and time zones as late, so all are kept that a
-//! server may come to need: with OpenJDK 17 some 2 MB beside a `modules` of
-//! 120 MB. The libraries of `java.desktop` are kept when one of them is: they
-//! are as large again and need fonts and the like. Those of debuggers are not.
+//! server may come to need: with OpenJDK 17 some 4 MB beside a `modules` of
+//! 120 MB. Of `java.desktop` those for images are among them. Those for fonts,
+//! which need a stack of libraries and fonts, come when any of that module was
+//! touched; those for screens and sound, and for debuggers, not by themselves.
 
 use super::{shown, split};
+use crate::image::NodeId;
 use crate::minimize::keep::{Keeper, Rule};
 
 /// Files of `lib`, as of OpenJDK 8 to 23.
@@ -30,26 +32,27 @@ const FILES: [&str; 12] = [
     "resources.jar",
     "security",
 ];
-/// `java.desktop`.
-const DESKTOP: [&str; 12] = [
-    "libawt.so",
-    "libawt_headless.so",
+/// Images in `java.desktop`.
+const IMAGES: [&str; 5] =
+    ["libawt.so", "libawt_headless.so", "libjavajpeg.so", "liblcms.so", "libmlib_image.so"];
+/// Fonts in it.
+const FONTS: [&str; 4] =
+    ["libfontmanager.so", "libfreetype.so", "psfontj2d.properties", "psfont.properties.ja"];
+/// Screens and sound; debuggers and profilers; smart cards.
+const OTHERS: [&str; 10] = [
     "libawt_xawt.so",
-    "libfontmanager.so",
-    "libfreetype.so",
-    "libjavajpeg.so",
     "libjawt.so",
     "libjsound.so",
-    "liblcms.so",
-    "libmlib_image.so",
     "libsplashscreen.so",
+    "libjdwp.so",
+    "libdt_socket.so",
+    "libsaproc.so",
+    "libhprof.so",
+    "libjava_crw_demo.so",
     "libj2pcsc.so",
 ];
-/// Debuggers and profilers.
-const TOOLS: [&str; 5] =
-    ["libjdwp.so", "libdt_socket.so", "libsaproc.so", "libhprof.so", "libjava_crw_demo.so"];
 
-/// Keeps what a kept `libjvm.so` or library of `java.desktop` asks for.
+/// Keeps what a kept `libjvm.so` asks for.
 pub fn keep(keeper: &mut Keeper<'_>, path: &[u8]) {
     let (directory, name) = split(path);
     if name == b"libjvm.so" {
@@ -57,18 +60,21 @@ pub fn keep(keeper: &mut Keeper<'_>, path: &[u8]) {
         if matches!(variant, b"server" | b"client" | b"minimal" | b"zero") {
             keep_runtime(keeper, libraries, path);
         }
-    } else if DESKTOP.iter().any(|library| library.as_bytes() == name)
-        && keeper.tree.lookup(&[directory, b"/libjava.so"].concat()).is_some()
-    {
-        let detail = format!("native library of java.desktop, as {}", shown(path));
-        for library in DESKTOP {
-            let library = [directory, b"/", library.as_bytes()].concat();
-            keeper.keep_present(&library, Rule::Jvm, &detail);
-        }
-        for file in ["psfontj2d.properties", "psfont.properties.ja"] {
-            let file = [directory, b"/", file.as_bytes()].concat();
-            keeper.keep_present(&file, Rule::Jvm, &detail);
-        }
+    }
+}
+
+/// Keeps the libraries for fonts, when one of `java.desktop` was touched.
+pub fn keep_fonts(keeper: &mut Keeper<'_>, id: NodeId, path: &[u8]) {
+    let (directory, name) = split(path);
+    let desktop = IMAGES.iter().chain(&FONTS).any(|library| library.as_bytes() == name);
+    let touched = keeper.plan.kept.get(&id).is_some_and(|reason| reason.rule == Rule::Touched);
+    if !desktop || !touched || keeper.tree.lookup(&[directory, b"/libjava.so"].concat()).is_none() {
+        return;
+    }
+    let detail = format!("fonts of java.desktop, as {}", shown(path));
+    for library in FONTS {
+        let library = [directory, b"/", library.as_bytes()].concat();
+        keeper.keep_present(&library, Rule::Jvm, &detail);
     }
 }
 
@@ -82,7 +88,7 @@ fn keep_runtime(keeper: &mut Keeper<'_>, libraries: &[u8], path: &[u8]) {
     for id in tree.walk(libraries, true).end.into_iter().flat_map(|id| tree.children(id)) {
         let name = &tree.node(id).name;
         let is = |list: &[&str]| list.iter().any(|other| other.as_bytes() == name);
-        if name.ends_with(b".so") && !is(&DESKTOP) && !is(&TOOLS) {
+        if name.ends_with(b".so") && !is(&FONTS) && !is(&OTHERS) {
             paths.push(tree.path(id));
         }
     }

@@ -43,7 +43,9 @@ impl Languages {
         python::keep_encodings(keeper, path);
         node::keep(keeper, path, self.whole);
         ruby::keep(keeper, path, self.whole);
+        ruby::keep_encodings(keeper, path);
         jvm::keep(keeper, path);
+        jvm::keep_fonts(keeper, id, path);
         dotnet::keep(keeper, path);
         self.php.keep(keeper, path);
         Ok(())

@@ -39,6 +39,34 @@ pub fn keep(keeper: &mut Keeper<'_>, path: &[u8], whole: bool) {
     }
 }
 
+/// Keeps common encodings of a kept Ruby, which it loads by name when a text
+/// first has one: those of one byte a character, UTF-16 and UTF-32, and what
+/// `CGI` and the like escape by. Those of East Asia are large; a test that
+/// used one has touched it.
+pub fn keep_encodings(keeper: &mut Keeper<'_>, path: &[u8]) {
+    const COMMON: [&str; 13] = [
+        "trans/single_byte.so",
+        "trans/utf_16_32.so",
+        "trans/escape.so",
+        "iso_8859_1.so",
+        "iso_8859_2.so",
+        "iso_8859_15.so",
+        "windows_1250.so",
+        "windows_1251.so",
+        "windows_1252.so",
+        "utf_16be.so",
+        "utf_16le.so",
+        "utf_32be.so",
+        "utf_32le.so",
+    ];
+    // Ruby loads this list of all encodings when it starts.
+    let Some(directory) = path.strip_suffix(b"/enc/encdb.so") else { return };
+    for name in COMMON {
+        let library = [directory, b"/enc/", name.as_bytes()].concat();
+        keeper.keep_present(&library, Rule::Ruby, "encoding that Ruby loads by name");
+    }
+}
+
 /// By name, since Debian's specifications list no files of theirs.
 fn keep_debian(keeper: &mut Keeper<'_>, path: &[u8], module: &[u8]) {
     let (name, _) = first(module);

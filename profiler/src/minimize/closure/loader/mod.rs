@@ -246,6 +246,7 @@ impl Libraries {
             }
         }
         let modules = if load.loader == Loader::Glibc && load.path.ends_with(b"/libc.so.6") {
+            nss::keep_resolver(keeper);
             nss::modules(keeper.tree, &load.path)
         } else {
             Vec::new()

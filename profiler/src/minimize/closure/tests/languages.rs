@@ -158,6 +158,7 @@ fn a_java_machine_keeps_its_native_libraries_and_settings() {
             .library("opt/jdk/lib/libjava.so")
             .library("opt/jdk/lib/libnio.so")
             .library("opt/jdk/lib/libawt.so")
+            .library("opt/jdk/lib/libjsound.so")
             .library("opt/jdk/lib/libfontmanager.so")
             .library("opt/jdk/lib/libjdwp.so")
             .files(&["opt/jdk/lib/modules", "opt/jdk/lib/tzdb.dat", "opt/jdk/lib/ct.sym"])
@@ -175,12 +176,14 @@ fn a_java_machine_keeps_its_native_libraries_and_settings() {
         .by(Rule::Jvm, &["/opt/jdk/conf/security/java.security", "/etc/java/net.properties"])
         .by(Rule::Jvm, &["/etc/ssl/certs/java/cacerts", "/etc/java/17/policy/unlimited.policy"])
         .not(&["/etc/else"])
-        .not(&["/opt/jdk/lib/libawt.so", "/opt/jdk/lib/libjdwp.so", "/opt/jdk/lib/ct.sym"]);
+        .by(Rule::Jvm, &["/opt/jdk/lib/libawt.so"])
+        .not(&["/opt/jdk/lib/libfontmanager.so", "/opt/jdk/lib/libjsound.so"])
+        .not(&["/opt/jdk/lib/libjdwp.so", "/opt/jdk/lib/ct.sym"]);
     java()
         .touch("/opt/jdk/lib/libawt.so")
         .kept()
         .by(Rule::Jvm, &["/opt/jdk/lib/libfontmanager.so"])
-        .not(&["/opt/jdk/lib/libjdwp.so"]);
+        .not(&["/opt/jdk/lib/libjdwp.so", "/opt/jdk/lib/libjsound.so"]);
     Case::new()
         .library("opt/jdk/jre/lib/amd64/server/libjvm.so")
         .library("opt/jdk/jre/lib/amd64/libnio.so")
@@ -220,4 +223,17 @@ fn a_php_extension_keeps_the_settings_of_every_server_interface() {
         .by(Rule::Php, &[conf, "/usr/local/etc/php/conf.d/docker-php-ext-curl.ini"])
         .by(Rule::Php, &["/etc/php82/conf.d/00_curl.ini"])
         .not(&["/etc/php/8.2/fpm/conf.d/20-gd.ini"]);
+}
+
+#[test]
+fn a_ruby_keeps_common_encodings() {
+    let directory = "/usr/lib/ruby/3.1.0/enc";
+    let path = |name: &str| format!("{directory}/{name}");
+    let mut case = Case::new().touch(&path("encdb.so"));
+    for name in ["encdb.so", "utf_16le.so", "shift_jis.so", "trans/single_byte.so"] {
+        case = case.library(&path(name)[1..]);
+    }
+    case.kept()
+        .by(Rule::Ruby, &[&path("utf_16le.so"), &path("trans/single_byte.so")])
+        .not(&[&path("shift_jis.so")]);
 }

@@ -250,6 +250,7 @@ fn name_service_modules_are_kept_with_a_libc_that_opens_them() {
         with_loader()
             .program("app", &app.bytes())
             .file("etc/nsswitch.conf", conf)
+            .files(&["etc/gai.conf", "etc/host.conf"])
             .program("lib/libnss_systemd.so.2", &Elf::new(X86_64).needed("libcap.so").bytes())
             .library("lib/libcap.so")
             .library("lib/libnss_mdns4.so.2")
@@ -259,11 +260,12 @@ fn name_service_modules_are_kept_with_a_libc_that_opens_them() {
     let modules = ["/lib/libnss_systemd.so.2", "/lib/libnss_mdns4.so.2"];
     let others = ["/lib/libnss_files.so.2", "/lib/libnss_hesiod.so.2"];
     let new = image(true).library("lib/libc.so.6").kept();
+    new.by(Rule::Nss, &["/etc/gai.conf", "/etc/host.conf"]);
     new.by(Rule::Nss, &modules).by(Rule::Elf, &["/lib/libcap.so"]).not(&others).silent();
     // Before 2.34 libc's name was a link, and `files` a library.
     let old = image(true).library("lib/libc-2.31.so").link("lib/libc.so.6", "libc-2.31.so").kept();
     old.by(Rule::Nss, &modules).by(Rule::Nss, &others[..1]).not(&others[1..]);
-    image(false).library("lib/libc.so.6").kept().not(&modules);
+    image(false).library("lib/libc.so.6").kept().not(&modules).not(&["/etc/gai.conf"]);
 }
 
 #[test]

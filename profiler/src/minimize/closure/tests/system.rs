@@ -45,7 +45,7 @@ fn the_local_zone_and_the_configs_are_kept_and_the_database_is_not() {
     let image = |zone: &str| {
         Case::new()
             .link("etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
-            .files(&["etc/timezone", "usr/share/zoneinfo/Etc/UTC"])
+            .files(&["etc/timezone", "usr/share/zoneinfo/Etc/UTC", "usr/share/zoneinfo/GMT"])
             .files(&["usr/share/zoneinfo/Europe/Berlin", "usr/share/zoneinfo/Asia/Tokyo"])
             .environment(zone)
             .kept()
@@ -53,6 +53,7 @@ fn the_local_zone_and_the_configs_are_kept_and_the_database_is_not() {
     for zone in ["TZ=Europe/Berlin", "TZ=:Europe/Berlin", "TZ=:/usr/share/zoneinfo/Europe/Berlin"] {
         image(zone)
             .by(Rule::Zone, &["/etc/timezone", "/usr/share/zoneinfo/Etc/UTC"])
+            .by(Rule::Zone, &["/usr/share/zoneinfo/GMT"])
             .by(Rule::Zone, &["/usr/share/zoneinfo/Europe/Berlin"])
             .not(&["/usr/share/zoneinfo/Asia/Tokyo"]);
     }
