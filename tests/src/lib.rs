@@ -9,6 +9,7 @@ pub mod cases;
 pub mod containerd;
 pub mod distros;
 pub mod engine;
+pub mod faithful;
 pub mod images;
 pub mod oracle;
 pub mod profile;

@@ -2,6 +2,7 @@
 
 mod base;
 mod bench;
+mod corpus;
 mod demo;
 mod engine;
 mod python;
@@ -30,6 +31,8 @@ enum Task {
     Demo,
     /// Run every check: formatting, clippy, unit and integration tests.
     Test(test::Args),
+    /// Profile, minimize and test real applications; a table of all.
+    Corpus(corpus::Args),
     /// Measure what profiling costs, beside other observers.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
+        Task::Corpus(args) => corpus::run(&args),
         Task::Bench(bench) => bench::run(bench),
         Task::Vm(args) => vm::run(&args),
     };

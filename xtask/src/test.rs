@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use crate::engine::Engine;
 use crate::shell::{self, cargo, is_root, say, target};
-use crate::{base, python, setup, vm};
+use crate::{base, corpus, python, setup, vm};
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     shell::run(&mut tests)?;
     if args.filter.is_none() {
+        corpus::run(&corpus::Args::of(&corpus::QUICK))?;
         vm::run_steps(&vm::Args::default())?;
     }
     say("test: every check passed");

@@ -44,7 +44,7 @@ enum Command {
     /// Profile containers that are already running.
     Record(record::Args),
     /// Build an image that holds only what the profile needs.
-    Minimize(minimize::Args),
+    Minimize(Box<minimize::Args>),
     /// Write a profile's allow-list for another image builder.
     Export(export::Args),
 }
@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => (2, doctor::run(args)),
         Command::Run(args) => (125, run::run(args, cli.quiet)),
         Command::Record(args) => (2, record::run(args, cli.quiet)),
-        Command::Minimize(args) => (2, minimize::run(args, cli.quiet)),
+        Command::Minimize(args) => (2, minimize::run(*args, cli.quiet)),
         Command::Export(args) => (2, export::run(args)),
     };
     result.unwrap_or_else(|error| {

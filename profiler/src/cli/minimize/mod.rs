@@ -1,7 +1,9 @@
 //! `profiler minimize`: image and profiles in, small image out.
 
 mod allow;
+mod asked;
 mod packages;
+mod twin;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,12 +11,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use profiler::files::write_whole;
-use profiler::image::{self, Reference, Subset, Tree, WriteOptions};
-use profiler::minimize::{self, Policy};
+use profiler::image::{self, OpenOptions, Platform, Reference, Subset, Tree, WriteOptions};
+use profiler::minimize;
 use profiler::profile::{self, Profile};
 use profiler::report::Report;
 
 pub use allow::{Allowances, refuse};
+use asked::Asked;
+use twin::TwinArgs;
 
 /// Arguments of `profiler minimize`.
 #[derive(Debug, clap::Args)]
@@ -31,12 +35,13 @@ pub struct Args {
     /// Write the reason of every kept path, and every removed one.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Keep paths that fit this glob, e.g. '/etc/ssl/**' (repeat for more).
-    #[arg(long, value_name = "GLOB")]
-    include: Vec<String>,
-    /// Drop paths that fit this glob, whatever needs them.
-    #[arg(long, value_name = "GLOB")]
-    exclude: Vec<String>,
+    #[command(flatten)]
+    asked: Asked,
+    #[command(flatten)]
+    twin: TwinArgs,
+    /// Which image of an index, as linux/arm64; without it this machine's.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
     /// How to print the summary.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -69,9 +74,18 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let findings = args.packages.findings()?;
     let profiles = load_profiles(&args.profile)?;
-    let policy = Policy::new(&args.include, &args.exclude)?;
+    let (policy, squash) = args.asked.policy()?;
     image::check_output(&args.output, args.force)?;
-    let source = image::open(&args.image)?;
+    let twin_output = args.twin.output(&args.output, args.force)?;
+    let likely = minimize::likely(&profiles);
+    let mut source = image::open_with(
+        &args.image,
+        &OpenOptions {
+            platform: args.platform.as_ref(),
+            likely: Some(&likely),
+            ..OpenOptions::default()
+        },
+    )?;
     minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
     let tree = Tree::build(&source.layers)?;
     let mut plan = minimize::plan(&source, &tree, &profiles, &policy)?;
@@ -79,8 +93,12 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let mut annotations = annotations(&source, &profiles);
     let (name, value) = args.packages.annotation();
     annotations.insert(format!("{PREFIX}.{name}"), value);
-    let options = WriteOptions { annotations, force: args.force, ..WriteOptions::default() };
+    let mut options =
+        WriteOptions { annotations, force: args.force, squash, ..WriteOptions::default() };
     let subset = Subset { keep: plan.kept.keys().copied().collect(), edits: plan.edits.clone() };
+    let twin =
+        twin_output.map(|output| Ok::<_, anyhow::Error>((output, args.twin.make(&source, &tree)?)));
+    let twin = twin.transpose()?;
     let written = image::write(&source, &tree, &subset, &args.output, &options)?;
     let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written)
         .with_packages(&inventory, &tree, &plan);
@@ -93,6 +111,15 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     )?;
     if let Some(path) = &args.report {
         save(&report, path)?;
+    }
+    if let Some((output, twin)) = twin {
+        options.additions.push(twin.addition);
+        source.config = twin.config;
+        image::write(&source, &tree, &subset, &output, &options)
+            .with_context(|| format!("the debug twin {output} was not written"))?;
+        if !quiet {
+            eprintln!("profiler: debug twin {output}: busybox with {} applets", twin.applets.len());
+        }
     }
     if !quiet {
         for warning in &plan.warnings {
