@@ -68,6 +68,10 @@ pub fn entries(reader: &mut impl Read) -> Result<Vec<RawEntry>, String> {
             at += BLOCK + padded(stored);
             continue;
         }
+        let map = match kind {
+            EntryType::GNUSparse => sparse_map(reader, &block).map_err(|error| wrong(&error))?,
+            _ => 0,
+        };
         let extensions = std::mem::take(&mut extensions);
         let size = match kind {
             // Some writers repeat the size of what a link leads to.
@@ -94,7 +98,7 @@ pub fn entries(reader: &mut impl Read) -> Result<Vec<RawEntry>, String> {
             ));
         }
         entries.push(RawEntry { name, link, kind, size });
-        at += BLOCK + blocks;
+        at = at.saturating_add(BLOCK + map).saturating_add(blocks);
     }
 }
 
@@ -116,6 +120,24 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+/// Skips what of the map of a sparse file did not fit into its header; how
+/// many bytes that was. Source: GNU tar manual, "Storing Sparse Files".
+fn sparse_map(reader: &mut impl Read, header: &[u8; BLOCK as usize]) -> io::Result<u64> {
+    /// Where a header says that the map goes on.
+    const IN_HEADER: usize = 482;
+    /// Where a block of the map says so.
+    const IN_MAP: usize = 504;
+    let mut more = header[IN_HEADER] != 0;
+    let mut skipped = 0;
+    while more {
+        let mut block = [0; BLOCK as usize];
+        reader.read_exact(&mut block)?;
+        more = block[IN_MAP] != 0;
+        skipped += BLOCK;
+    }
+    Ok(skipped)
 }
 
 /// The content of an extension block.

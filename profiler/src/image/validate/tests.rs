@@ -532,6 +532,19 @@ fn long_names_are_read_whole() {
     assert_eq!(of_layers([pax]), []);
 }
 
+#[test]
+fn sparse_files_with_long_maps_are_read() {
+    let mut tar = header("sparse", |header| {
+        header[156] = b'S';
+        header[257..265].copy_from_slice(b"ustar  \0");
+        header[482] = 1;
+    });
+    let mut map = [0; 1024];
+    map[504] = 1;
+    tar.splice(512..512, map);
+    assert_eq!(Layout::new(&[tar]).problems(), []);
+}
+
 /// An archive as `docker save` writes them, damaged by `change`.
 fn archive(change: impl FnOnce(&mut Value, &mut String, &mut Vec<Vec<u8>>)) -> Vec<Problem> {
     let mut layers = vec![Tar::new().file("a", "1").bytes(), Tar::new().file("b", "2").bytes()];
