@@ -7,12 +7,14 @@
 
 pub mod cases;
 pub mod containerd;
+pub mod distros;
 pub mod engine;
 pub mod faithful;
 pub mod images;
 pub mod oracle;
 pub mod profile;
 pub mod program;
+pub mod scanner;
 pub mod watch;
 
 use std::time::{Duration, Instant};

@@ -2,9 +2,11 @@
 
 mod base;
 mod bench;
+mod corpus;
 mod demo;
 mod engine;
 mod fuzz;
+mod python;
 mod setup;
 mod shell;
 mod test;
@@ -30,6 +32,8 @@ enum Task {
     Demo,
     /// Run every check: formatting, clippy, unit and integration tests.
     Test(test::Args),
+    /// Profile, minimize and test real applications; a table of all.
+    Corpus(corpus::Args),
     /// Measure what profiling costs, beside other observers.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
+        Task::Corpus(args) => corpus::run(&args),
         Task::Bench(bench) => bench::run(bench),
         Task::Fuzz(args) => fuzz::run_targets(&args),
         Task::Vm(args) => vm::run(&args),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::python;
 use crate::shell::{self, as_root, cargo, command, find, output, say};
 
 const BPF_LINKER: &str = "0.13.0";
@@ -55,7 +56,9 @@ pub fn run_steps() -> Result<()> {
         say("packages: nothing missing");
     }
     toolchain(&mut apt)?;
-    linker(&mut apt)
+    linker(&mut apt)?;
+    python::ensure()?;
+    Ok(())
 }
 
 /// Runs the task and says that it is through.

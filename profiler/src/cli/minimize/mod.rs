@@ -2,6 +2,7 @@
 
 mod allow;
 mod asked;
+mod packages;
 mod twin;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use profiler::files::write_whole;
-use profiler::image::{self, Reference, Subset, Tree, WriteOptions};
+use profiler::image::{self, OpenOptions, Platform, Reference, Subset, Tree, WriteOptions};
 use profiler::minimize;
 use profiler::profile::{self, Profile};
 use profiler::report::Report;
@@ -38,6 +39,9 @@ pub struct Args {
     asked: Asked,
     #[command(flatten)]
     twin: TwinArgs,
+    /// Which image of an index, as linux/arm64; without it this machine's.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
     /// How to print the summary.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -45,8 +49,13 @@ pub struct Args {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    packages: packages::PackageArgs,
+    #[command(flatten)]
     allow: Allowances,
 }
+
+/// What the program's own annotations begin with.
+const PREFIX: &str = "io.github.profiler-rs.profiler";
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
@@ -63,26 +72,43 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 
 /// Runs the verb.
 pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let findings = args.packages.findings()?;
     let profiles = load_profiles(&args.profile)?;
     let (policy, squash) = args.asked.policy()?;
     image::check_output(&args.output, args.force)?;
     let twin_output = args.twin.output(&args.output, args.force)?;
-    let mut source = image::open(&args.image)?;
+    let likely = minimize::likely(&profiles);
+    let mut source = image::open_with(
+        &args.image,
+        &OpenOptions {
+            platform: args.platform.as_ref(),
+            likely: Some(&likely),
+            ..OpenOptions::default()
+        },
+    )?;
     minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
     let tree = Tree::build(&source.layers)?;
-    let plan = minimize::plan(&source, &tree, &profiles, &policy)?;
-    let mut options = WriteOptions {
-        annotations: annotations(&source, &profiles),
-        force: args.force,
-        squash,
-        ..WriteOptions::default()
-    };
+    let mut plan = minimize::plan(&source, &tree, &profiles, &policy)?;
+    let inventory = args.packages.apply(&tree, &mut plan)?;
+    let mut annotations = annotations(&source, &profiles);
+    let (name, value) = args.packages.annotation();
+    annotations.insert(format!("{PREFIX}.{name}"), value);
+    let mut options =
+        WriteOptions { annotations, force: args.force, squash, ..WriteOptions::default() };
     let subset = Subset { keep: plan.kept.keys().copied().collect(), edits: plan.edits.clone() };
     let twin =
         twin_output.map(|output| Ok::<_, anyhow::Error>((output, args.twin.make(&source, &tree)?)));
     let twin = twin.transpose()?;
     let written = image::write(&source, &tree, &subset, &args.output, &options)?;
-    let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written);
+    let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written)
+        .with_packages(&inventory, &tree, &plan);
+    let name = profiles.first().map_or("", |profile| profile.image.reference.as_str());
+    args.packages.save(
+        &findings,
+        (&source, name),
+        (&inventory, &plan),
+        (&args.output, &written),
+    )?;
     if let Some(path) = &args.report {
         save(&report, path)?;
     }
@@ -108,6 +134,12 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
                 "source": report.source,
                 "output": report.output,
                 "removed": report.removed.len(),
+                "packages": report.packages.as_ref().map(|packages| serde_json::json!({
+                    "removed": packages.removed,
+                    "partial": packages.partial,
+                    "full": packages.full,
+                    "unknown": packages.unknown,
+                })),
                 "warnings": report.warnings,
             });
             println!("{}", serde_json::to_string_pretty(&summary)?);
@@ -121,7 +153,6 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
 /// the one given here, so that the digest does not depend on the transport or
 /// on where a file lies.
 fn annotations(source: &image::SourceImage, profiles: &[Profile]) -> BTreeMap<String, String> {
-    const PREFIX: &str = "io.github.profiler-rs.profiler";
     let reference = profiles.first().map(|profile| profile.image.reference.clone());
     [
         (format!("{PREFIX}.source.reference"), reference.unwrap_or_default()),

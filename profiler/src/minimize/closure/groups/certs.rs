@@ -6,11 +6,14 @@ use crate::minimize::keep::Keeper;
 
 /// Bundles: every authority in one file. Go's `crypto/x509/root_linux.go`
 /// tries much the same list.
-pub const BUNDLES: [&str; 11] = [
+pub const BUNDLES: [&str; 10] = [
     // Debian, Alpine, Arch
     "/etc/ssl/certs/ca-certificates.crt",
-    // Alpine and others, OpenSSL's default
+    // OpenSSL's default, a link to the one above: Debian; Alpine and others;
+    // built from source
+    "/usr/lib/ssl/cert.pem",
     "/etc/ssl/cert.pem",
+    "/usr/local/ssl/cert.pem",
     // Fedora and its kin
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/pki/tls/cert.pem",
@@ -18,7 +21,12 @@ pub const BUNDLES: [&str; 11] = [
     // openSUSE
     "/etc/ssl/ca-bundle.pem",
     "/var/lib/ca-certificates/ca-bundle.pem",
-    // Java
+    // FreeBSD's and Nix' name for it
+    "/etc/ssl/certs/ca-bundle.crt",
+];
+
+/// The same for Java.
+const JAVA: [&str; 4] = [
     "/etc/ssl/certs/java/cacerts",
     "/etc/pki/java/cacerts",
     "/etc/pki/ca-trust/extracted/java/cacerts",
@@ -37,5 +45,6 @@ const DIRECTORIES: [&str; 5] = [
 /// Keeps bundles, and the directories with what their links lead to.
 pub fn keep(keeper: &mut Keeper<'_>) -> bool {
     let bundles = keep_all(keeper, &BUNDLES, Group::Certs);
-    keep_all(keeper, &DIRECTORIES, Group::Certs) || bundles
+    let java = keep_all(keeper, &JAVA, Group::Certs);
+    keep_all(keeper, &DIRECTORIES, Group::Certs) || bundles || java
 }
