@@ -71,10 +71,11 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 }
 
 /// Runs the verb.
-pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let findings = args.packages.findings()?;
     let profiles = load_profiles(&args.profile)?;
-    let (policy, squash) = args.asked.policy()?;
+    let asked = args.asked.resolved()?;
+    args.packages.policy = asked.package_metadata;
     image::check_output(&args.output, args.force)?;
     let twin_output = args.twin.output(&args.output, args.force)?;
     let likely = minimize::likely(&profiles);
@@ -88,13 +89,17 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     )?;
     minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
     let tree = Tree::build(&source.layers)?;
-    let mut plan = minimize::plan(&source, &tree, &profiles, &policy)?;
+    let mut plan = minimize::plan(&source, &tree, &profiles, &asked.policy)?;
     let inventory = args.packages.apply(&tree, &mut plan)?;
     let mut annotations = annotations(&source, &profiles);
     let (name, value) = args.packages.annotation();
     annotations.insert(format!("{PREFIX}.{name}"), value);
-    let mut options =
-        WriteOptions { annotations, force: args.force, squash, ..WriteOptions::default() };
+    let mut options = WriteOptions {
+        annotations,
+        force: args.force,
+        squash: asked.squash,
+        ..WriteOptions::default()
+    };
     let subset = Subset { keep: plan.kept.keys().copied().collect(), edits: plan.edits.clone() };
     let twin =
         twin_output.map(|output| Ok::<_, anyhow::Error>((output, args.twin.make(&source, &tree)?)));
@@ -106,7 +111,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     args.packages.save(
         &findings,
         (&source, name),
-        (&inventory, &plan),
+        (&inventory, &tree, &plan),
         (&args.output, &written),
     )?;
     if let Some(path) = &args.report {

@@ -14,9 +14,13 @@ use profiler::sbom::{self, Subject, openvex};
 /// The arguments about packages.
 #[derive(Debug, clap::Args)]
 pub struct PackageArgs {
-    /// What becomes of the package databases of dpkg, apk and RPM.
-    #[arg(long, value_enum, default_value = "trim", value_name = "WHAT")]
-    package_metadata: PackageMetadata,
+    /// What becomes of the package databases of dpkg, apk and RPM [default:
+    /// trim].
+    #[arg(long, value_enum, value_name = "WHAT")]
+    package_metadata: Option<PackageMetadata>,
+    /// What the policy file says of that.
+    #[arg(skip)]
+    pub policy: Option<Metadata>,
     /// Write a bill of materials of the result: cyclonedx=FILE (1.6) or
     /// spdx=FILE (2.3), both JSON (repeat for both).
     #[arg(long, value_name = "FORMAT=FILE")]
@@ -122,7 +126,7 @@ impl PackageArgs {
         &self,
         findings: &[Finding],
         (source, name): (&SourceImage, &str),
-        (inventory, plan): (&Inventory, &Plan),
+        (inventory, tree, plan): (&Inventory, &Tree<'_>, &Plan),
         (output, written): (&Reference, &Written),
     ) -> anyhow::Result<()> {
         if self.sbom.is_empty() && self.vex.is_none() {
@@ -136,7 +140,7 @@ impl PackageArgs {
         };
         let subject = Subject::new(name, &digest, &source.id, &source.config, &inventory.distro);
         if !self.sbom.is_empty() {
-            let components = sbom::components(inventory, plan);
+            let components = sbom::components(inventory, tree, plan)?;
             for Sbom { format, file } in &self.sbom {
                 write(&format.document(&subject, &components), file, "--sbom")?;
             }
@@ -149,9 +153,10 @@ impl PackageArgs {
 
     fn metadata(&self) -> Metadata {
         match self.package_metadata {
-            PackageMetadata::Keep => Metadata::Keep,
-            PackageMetadata::Trim => Metadata::Trim,
-            PackageMetadata::Drop => Metadata::Drop,
+            Some(PackageMetadata::Keep) => Metadata::Keep,
+            Some(PackageMetadata::Trim) => Metadata::Trim,
+            Some(PackageMetadata::Drop) => Metadata::Drop,
+            None => self.policy.unwrap_or_default(),
         }
     }
 }
