@@ -81,15 +81,16 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 }
 
 /// Runs the verb.
-pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let asked = args.asked.resolved()?;
+    args.packages.policy = asked.package_metadata;
     let profiles = load_profiles(&args.profile)?;
     if args.platform.is_none()
         && let Some(groups) = platforms::by_platform(&profiles)
     {
-        return platforms::run(&args, &groups, quiet);
+        return platforms::run(&args, &groups, &asked, quiet);
     }
     let findings = args.packages.findings()?;
-    let (policy, squash) = args.asked.policy()?;
     if !args.attach.is_empty() {
         image::check_attach(&args.output)?;
     }
@@ -100,8 +101,8 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
         platforms::note_others(&source);
     }
     let tree = Tree::build(&source.layers)?;
-    let (plan, inventory) = plan(&args, &source, &tree, &profiles, &policy)?;
-    let mut options = options(&args, &source, &profiles, squash);
+    let (plan, inventory) = plan(&args, &source, &tree, &profiles, &asked.policy)?;
+    let mut options = options(&args, &source, &profiles, asked.squash);
     let subset = subset(&plan);
     let twin =
         twin_output.map(|output| Ok::<_, anyhow::Error>((output, args.twin.make(&source, &tree)?)));

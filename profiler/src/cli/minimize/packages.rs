@@ -14,9 +14,13 @@ use profiler::sbom::{self, Subject, openvex};
 /// The arguments about packages.
 #[derive(Debug, clap::Args)]
 pub struct PackageArgs {
-    /// What becomes of the package databases of dpkg, apk and RPM.
-    #[arg(long, value_enum, default_value = "trim", value_name = "WHAT")]
-    package_metadata: PackageMetadata,
+    /// What becomes of the package databases of dpkg, apk and RPM [default:
+    /// trim].
+    #[arg(long, value_enum, value_name = "WHAT")]
+    package_metadata: Option<PackageMetadata>,
+    /// What the policy file says of that.
+    #[arg(skip)]
+    pub policy: Option<Metadata>,
     /// Write a bill of materials of the result: cyclonedx=FILE (1.6) or
     /// spdx=FILE (2.3), both JSON (repeat for both).
     #[arg(long, value_name = "FORMAT=FILE")]
@@ -148,9 +152,10 @@ impl PackageArgs {
 
     fn metadata(&self) -> Metadata {
         match self.package_metadata {
-            PackageMetadata::Keep => Metadata::Keep,
-            PackageMetadata::Trim => Metadata::Trim,
-            PackageMetadata::Drop => Metadata::Drop,
+            Some(PackageMetadata::Keep) => Metadata::Keep,
+            Some(PackageMetadata::Trim) => Metadata::Trim,
+            Some(PackageMetadata::Drop) => Metadata::Drop,
+            None => self.policy.unwrap_or_default(),
         }
     }
 }

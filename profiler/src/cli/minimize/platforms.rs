@@ -8,6 +8,7 @@ use profiler::image::{self, Member, Platform, SourceImage, Tree, WriteOptions};
 use profiler::profile::Profile;
 use profiler::report::Report;
 
+use super::asked::Resolved;
 use super::{Args, Format, open, options, plan, save, subset, summary, tell};
 
 /// Profiles by the platform they are of, if they are of several.
@@ -40,6 +41,7 @@ pub fn note_others(source: &SourceImage) {
 pub fn run(
     args: &Args,
     groups: &BTreeMap<Platform, Vec<Profile>>,
+    asked: &Resolved,
     quiet: bool,
 ) -> anyhow::Result<ExitCode> {
     if args.packages.documents() || args.twin.wanted() || !args.attach.is_empty() {
@@ -50,7 +52,6 @@ pub fn run(
             all.join(", ")
         );
     }
-    let (policy, squash) = args.asked.policy()?;
     image::check_index_output(&args.output, args.force)?;
     let mut sources = Vec::new();
     for (platform, profiles) in groups {
@@ -60,8 +61,8 @@ pub fn run(
         sources.iter().map(|source| Tree::build(&source.layers)).collect::<Result<_, _>>()?;
     let mut plans = Vec::new();
     for ((source, tree), profiles) in sources.iter().zip(&trees).zip(groups.values()) {
-        let (plan, inventory) = plan(args, source, tree, profiles, &policy)?;
-        plans.push((subset(&plan), options(args, source, profiles, squash), plan, inventory));
+        let (plan, inventory) = plan(args, source, tree, profiles, &asked.policy)?;
+        plans.push((subset(&plan), options(args, source, profiles, asked.squash), plan, inventory));
     }
     let parts = groups.keys().zip(sources.iter().zip(&trees)).zip(&plans);
     let members: Vec<Member<'_>> = parts
