@@ -138,7 +138,12 @@ impl Case {
     /// The source's layers.
     #[track_caller]
     pub fn layers(&self) -> Vec<Vec<Entry>> {
-        Saved::of(&self.image.name).layers.iter().map(|layer| entries(open(layer))).collect()
+        layers_of(&self.image)
+    }
+
+    /// Where [`profile`](Self::profile) leaves the profile.
+    pub fn profile_file(&self) -> PathBuf {
+        profile_file(self.directory.path())
     }
 }
 
@@ -164,6 +169,12 @@ impl Minimized {
         assert_eq!(found.len(), 1, "{}: entries of {shown}: {found:?}", self.transport);
         found[0]
     }
+}
+
+/// The layers of an image in the Docker daemon, lowest first.
+#[track_caller]
+pub fn layers_of(image: &Image) -> Vec<Vec<Entry>> {
+    Saved::of(&image.name).layers.iter().map(|layer| entries(open(layer))).collect()
 }
 
 /// All entries of a path in some layers.

@@ -14,7 +14,9 @@ pub mod images;
 pub mod oracle;
 pub mod profile;
 pub mod program;
+pub mod registry;
 pub mod scanner;
+pub mod tokens;
 pub mod watch;
 
 use std::time::{Duration, Instant};

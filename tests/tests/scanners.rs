@@ -84,14 +84,14 @@ impl Comparison {
         HEAD.call_once(|| {
             let _ = writeln!(
                 stderr,
-                "\n{:<12} {:>12} {:>12} {:>10} {:>8} {:>7} {:>5}  distribution\n",
+                "\n{:<12} {:>12} {:>12} {:>10} {:>8} {:>7} {:>5}  distribution",
                 "image", "Syft before", "Syft after", "ours after", "removed", "partly", "whole"
             );
         });
         let state = |state| self.report["packages"][state].as_u64().unwrap_or_default();
         let _ = writeln!(
             stderr,
-            "{name:<12} {:>12} {:>12} {:>10} {:>8} {:>7} {:>5}  {}",
+            "\n{name:<12} {:>12} {:>12} {:>10} {:>8} {:>7} {:>5}  {}",
             self.before.packages.len(),
             self.after.packages.len(),
             state("partial") + state("full") + state("unknown"),
@@ -148,6 +148,13 @@ fn files(image: &Image) -> Vec<String> {
         .collect()
 }
 
+/// Copies what is at `path` of an image into a directory.
+#[track_caller]
+fn copy_out(image: &Image, path: &str, to: &Path) {
+    let script = r#"id=$(docker create "$0" x); docker cp "$id:$1" "$2"; docker rm "$id" >&2"#;
+    output(Command::new("sh").args(["-c", script, &image.name, path]).arg(to));
+}
+
 /// Packages that dpkg itself says own these files, under the spelling of a
 /// merged `/usr` and the older one.
 #[track_caller]
@@ -185,6 +192,18 @@ fn on_debian_exactly_the_packages_that_dpkg_says_keep_a_file_are_found() {
     assert_eq!(found.after.distro, "debian-12");
     assert!(expected.contains("nginx") && expected.contains("libssl3"), "{expected:?}");
     assert!(!expected.contains("apt") && !expected.contains("curl"), "{expected:?}");
+
+    // dpkg itself reads what is left, and misses nothing but configuration
+    // that stands in the stanzas.
+    let context = tempfile::tempdir().unwrap();
+    copy_out(&result, "/", context.path());
+    let volume = format!("{}:/result", context.path().display());
+    let script = "dpkg-query --root=/result --show --showformat='${Package}\\n' \
+        && (dpkg --root=/result --verify | grep -v ' c /' || true)";
+    let said = docker(["run", "--rm", "--volume", &volume, &images::base(), "sh", "-c", script]);
+    let listed: BTreeSet<String> = said.lines().map(str::to_owned).collect();
+    assert_eq!(listed, expected, "what dpkg lists, and what it finds amiss");
+
     let size = result.size() as f64 / 1e6;
     assert!(size < 10.4, "{size:.2} MB with the package database");
 }
@@ -220,15 +239,11 @@ fn on_an_rpm_image_exactly_the_packages_that_keep_a_file_are_found() {
     let to = format!("docker-daemon:{}", result.name);
     minimize(found.directory.path(), &found.image, &to, &[]);
     let context = tempfile::tempdir().unwrap();
-    let script = r#"id=$(docker create "$0"); docker cp "$id:/usr" "$1"; docker rm "$id" >&2"#;
-    output(Command::new("sh").args(["-c", script, &result.name]).arg(context.path()));
+    copy_out(&result, "/usr", context.path());
     let volume = format!("{}:/result", context.path().display());
-    let rpm = "rpm --dbpath /result/usr/lib/sysimage/rpm";
-    let script = format!("{rpm}db --verifydb && {rpm} --query --all | sort").replace(
-        "rpm --dbpath /result/usr/lib/sysimage/rpmdb",
-        "rpmdb --dbpath /result/usr/lib/sysimage/rpm",
-    );
-    let said = docker(["run", "--rm", "--volume", &volume, &stage.name, "sh", "-c", &script]);
+    let script = "database=/result/usr/lib/sysimage/rpm; \
+        rpmdb --dbpath $database --verifydb && rpm --dbpath $database --query --all | sort";
+    let said = docker(["run", "--rm", "--volume", &volume, &stage.name, "sh", "-c", script]);
     assert_eq!(
         said.lines().collect::<Vec<_>>(),
         ["fedora-release-40-1.fc40.x86_64", "glibc-2.39-1.fc40.x86_64", "tool-1.0-1.fc40.x86_64"]
@@ -376,6 +391,39 @@ fn bills_of_materials_are_valid_and_list_what_syft_finds() {
         minimize(directory.path(), &image, &to, &formats);
         assert_eq!([&cyclonedx, &spdx].map(|file| fs::read_to_string(file).unwrap()), before);
     }
+}
+
+#[test]
+fn a_python_services_own_packages_are_in_the_bill_beside_the_distributions() {
+    let image = images::flask();
+    let test = fixture("http-test.sh");
+    let script = [test.to_str().unwrap(), &image.name.clone(), "8000", "Hello from Flask"]
+        .map(str::to_owned);
+    let found = compare("flask", image, &script.each_ref().map(String::as_str));
+    let result = Image::future("scanned");
+    let bill = found.directory.path().join("bill.cdx.json");
+    let option = format!("--sbom=cyclonedx={}", bill.display());
+    let to = format!("docker-daemon:{}", result.name);
+    minimize(found.directory.path(), &found.image, &to, &[&option]);
+    validate(CYCLONEDX, &bill);
+    let expected = owners(&found.image, &files(&result));
+    found.finds(&expected.iter().map(String::as_str).collect::<Vec<_>>());
+    let bill = json(&bill);
+    let listed: BTreeSet<String> = bill["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|component| component["purl"].to_string().contains("pkg:pypi/"))
+        .map(|component| component["name"].as_str().unwrap().to_lowercase())
+        .collect();
+    assert!(listed.contains("flask") && listed.contains("gunicorn"), "{listed:?}");
+    assert!(!listed.contains("pip"), "{listed:?}");
+    let by_syft = found.after.all.iter().filter_map(|found| found.strip_prefix("python "));
+    for name in by_syft {
+        assert!(listed.contains(&name.to_lowercase()), "{name} is not in {listed:?}");
+    }
+    let size = result.size() as f64 / 1e6;
+    assert!(size < 34.0, "{size:.2} MB with the package database");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod bench;
 mod corpus;
 mod demo;
 mod engine;
+mod fuzz;
 mod python;
 mod setup;
 mod shell;
@@ -36,6 +37,8 @@ enum Task {
     /// Measure what profiling costs, beside other observers.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run the fuzz targets, each for a while.
+    Fuzz(fuzz::Args),
     /// Run the table of cases on other kernels, in emulated machines.
     Vm(vm::Args),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Corpus(args) => corpus::run(&args),
         Task::Bench(bench) => bench::run(bench),
+        Task::Fuzz(args) => fuzz::run_targets(&args),
         Task::Vm(args) => vm::run(&args),
     };
     match result {

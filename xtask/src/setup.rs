@@ -16,7 +16,7 @@ const LLVM: &str = "22";
 
 /// Programs, and the package that has each. Asked for by program, because
 /// they may well come from elsewhere (Docker's own packages, a local build).
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("gcc", "gcc"),
     ("g++", "g++"),
     ("pkg-config", "pkg-config"),
@@ -27,6 +27,8 @@ const PROGRAMS: [(&str, &str); 18] = [
     ("runc", "runc"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
+    ("docker-registry", "docker-registry"),
+    ("openssl", "openssl"),
     ("mmdebstrap", "mmdebstrap"),
     ("busybox", "busybox-static"),
     ("iptables", "iptables"),

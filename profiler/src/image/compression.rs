@@ -6,6 +6,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::ImageError;
 use super::blob::Blob;
+use super::gzip::Members;
 
 /// The largest window a Zstandard frame may ask for, as a power of two: what
 /// every decoder must be ready for, 128 MiB. Source: the `zstd` manual, option
@@ -47,14 +48,16 @@ impl Compression {
         }
     }
 
-    /// Reads a blob's plain bytes from the first.
+    /// Reads a blob's plain bytes from the first. `checked`: its digest is
+    /// checked elsewhere.
     ///
     /// # Errors
     /// When a decoder cannot be made.
-    pub fn reader(self, blob: &Blob) -> io::Result<Box<dyn Read + Send>> {
+    pub fn reader(self, blob: &Blob, checked: bool) -> io::Result<Box<dyn Read + Send>> {
         let reader = BufReader::with_capacity(1 << 17, blob.reader());
         Ok(match self {
             Self::None => Box::new(reader),
+            Self::Gzip if checked => Box::new(Members::new(reader)),
             Self::Gzip => Box::new(MultiGzDecoder::new(reader)),
             Self::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(reader)?;

@@ -90,7 +90,7 @@ impl PaxSparse {
                 Ok(None)
             };
         };
-        if self.wrong || self.numbers.len() % 2 != 0 {
+        if self.wrong || !self.numbers.len().is_multiple_of(2) {
             return Err("the map of a sparse file is wrong");
         }
         let piece = |pair: &[u64]| Piece { offset: pair[0], len: pair[1] };

@@ -45,6 +45,8 @@ pub(super) struct Packed {
     image: String,
     blob: Blob,
     compression: Compression,
+    /// The blob's digest, where the image names it.
+    digest: Option<String>,
     /// All of it as a tar, once something was missing.
     whole: Mutex<Option<Blob>>,
 }
@@ -71,8 +73,8 @@ impl Layer {
         Ok(Self { diff_id: diff_id.into(), entries, backing, contents: Contents::Backing })
     }
 
-    /// Unpacks a compressed layer; of its contents only the likely ones.
-    /// `check`: nobody else has made sure that the bytes are the right ones.
+    /// Unpacks a compressed layer; of its contents only the likely ones. If
+    /// it has no `digest`, which others check, its diff ID is checked.
     ///
     /// # Errors
     /// See [`ImageError`].
@@ -81,11 +83,18 @@ impl Layer {
         diff_id: &str,
         blob: Blob,
         compression: Compression,
-        check: bool,
+        digest: Option<&str>,
         likely: &Likely<'_>,
     ) -> Result<Self, ImageError> {
-        let unpacked = unpack(image, &blob, compression, check.then_some(diff_id), likely)?;
-        let packed = Packed { image: image.into(), blob, compression, whole: Mutex::new(None) };
+        let unpacked =
+            unpack(image, &blob, compression, digest.is_none().then_some(diff_id), likely)?;
+        let packed = Packed {
+            image: image.into(),
+            blob,
+            compression,
+            digest: digest.map(str::to_owned),
+            whole: Mutex::new(None),
+        };
         Ok(Self {
             diff_id: diff_id.into(),
             entries: unpacked.entries,
@@ -103,6 +112,16 @@ impl Layer {
         file.write_all(tar).map_err(ImageError::temporary)?;
         let backing = Blob::whole(file).map_err(ImageError::temporary)?;
         Self::from_tar("a layer made here", &digest_of(tar), backing)
+    }
+
+    /// The compressed layer as it is stored, and its digest.
+    pub(super) fn stored(&self) -> Option<(&Blob, &str, Compression)> {
+        match &self.contents {
+            Contents::Packed(packed) => {
+                Some((&packed.blob, packed.digest.as_deref()?, packed.compression))
+            }
+            _ => None,
+        }
     }
 
     /// An entry's header group as it stands.

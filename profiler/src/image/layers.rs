@@ -46,7 +46,7 @@ pub fn read(
             let verified = move || verify(image, "a layer", digest, &layer.blob);
             hashing.push(Box::new(move || (index, verified().map(|()| Done::Verified))));
         }
-        let check = digest.is_none();
+        let known = layer.digest.as_deref();
         let open = move || {
             let blob = layer.blob.clone();
             if plain {
@@ -54,7 +54,7 @@ pub fn read(
             }
             let everything = |_: &[u8], _: u64| true;
             let likely = options.likely.unwrap_or(&everything);
-            Layer::from_packed(image, &layer.diff_id, blob, compression, check, likely)
+            Layer::from_packed(image, &layer.diff_id, blob, compression, known, likely)
         };
         tasks.push(Box::new(move || (index, open().map(|layer| Done::Layer(Box::new(layer))))));
     }

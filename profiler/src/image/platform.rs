@@ -98,14 +98,12 @@ impl FromStr for Platform {
 
     fn from_str(text: &str) -> Result<Self, PlatformError> {
         let parts: Vec<&str> = text.split('/').collect();
-        let fine = |part: &&str| {
+        let fine = |part: &&str| -> bool {
             !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         };
         match parts.as_slice() {
-            [os, architecture] if parts.iter().all(|part| fine(part)) => {
-                Ok(Self::new(os, architecture, None))
-            }
-            [os, architecture, variant] if parts.iter().all(|part| fine(part)) => {
+            [os, architecture] if parts.iter().all(fine) => Ok(Self::new(os, architecture, None)),
+            [os, architecture, variant] if parts.iter().all(fine) => {
                 Ok(Self::new(os, architecture, Some(variant)))
             }
             _ => Err(PlatformError(text.into())),

@@ -104,6 +104,7 @@ pub(crate) fn image(layers: Vec<Vec<u8>>) -> SourceImage {
         reference: "test".into(),
         id,
         manifest_digest: None,
+        platforms: Vec::new(),
         config,
         diff_ids,
         layers: read,
@@ -119,7 +120,15 @@ fn filter(image: &SourceImage, paths: &[&str], directory: &Path) -> SourceImage 
         format!("docker-archive:{}", directory.join("out.tar").display()).parse().unwrap();
     let options = WriteOptions { force: true, ..WriteOptions::default() };
     write(image, &tree, &subset, &output, &options).unwrap();
-    open(&output).unwrap()
+    let result = open(&output).unwrap();
+    assert!(bytes(&result) <= bytes(image), "the result is larger than its source");
+    result
+}
+
+/// What the layers hold, as tars.
+fn bytes(image: &SourceImage) -> u64 {
+    let entry = |entry: &entry::Entry| entry.header_len + header::padded(entry.size);
+    image.layers.iter().flat_map(|layer| &layer.entries).map(entry).sum()
 }
 
 fn content(tree: &Tree<'_>, path: &str) -> String {

@@ -184,7 +184,7 @@ impl<'a> Source<'a> {
         hashed: bool,
     ) -> Result<Self, ImageError> {
         let reader = compression
-            .reader(blob)
+            .reader(blob, !hashed)
             .map_err(|error| ImageError::damaged(image, error.to_string()))?;
         let reader = BufReader::with_capacity(CHUNK, reader);
         Ok(Self { image, reader, at: 0, hash: hashed.then(Sha256::new) })

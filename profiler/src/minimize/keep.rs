@@ -74,6 +74,8 @@ pub struct Plan {
     pub kept: BTreeMap<NodeId, Reason>,
     /// New contents of kept files; everything else is as in the image.
     pub edits: BTreeMap<NodeId, Vec<u8>>,
+    /// Nodes that the user does not want, whatever needs them.
+    pub excluded: BTreeSet<NodeId>,
     /// Recorded paths that are not in the result, and why.
     pub unshipped: BTreeMap<Vec<u8>, String>,
     /// What could not be resolved.

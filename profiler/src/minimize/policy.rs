@@ -94,14 +94,13 @@ impl Policy {
     /// # Errors
     /// [`PolicyError::Unmatched`].
     pub fn exclude(&self, keeper: &mut Keeper<'_>) -> Result<(), PolicyError> {
-        let mut dropped = Vec::new();
-        for (id, _) in self.excludes.fitting(keeper.tree)? {
-            if id != keeper.tree.root() && keeper.plan.kept.remove(&id).is_some() {
-                keeper.plan.edits.remove(&id);
-                dropped.push(id);
-            }
+        let fitting = self.excludes.fitting(keeper.tree)?;
+        for &(id, _) in fitting.iter().filter(|(id, _)| *id != keeper.tree.root()) {
+            keeper.plan.kept.remove(&id);
+            keeper.plan.edits.remove(&id);
+            keeper.plan.excluded.insert(id);
         }
-        if !dropped.is_empty() {
+        if !fitting.is_empty() {
             directories(keeper);
         }
         Ok(())

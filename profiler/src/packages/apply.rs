@@ -31,7 +31,8 @@ impl Metadata {
 }
 
 /// Puts package databases into a plan, trimmed to what the plan keeps, or
-/// takes them out. Includes of the user stay, whatever becomes of the rest.
+/// takes them out. What the user includes stays, and what the user excludes
+/// stays away, whatever becomes of the rest.
 ///
 /// # Errors
 /// When the image cannot be read.
@@ -81,6 +82,9 @@ pub fn apply(
         return Ok(());
     }
     for database in left {
+        if !plan.kept.contains_key(&database.node) {
+            continue;
+        }
         let Some(bytes) = trimmed(database, tree, plan, &stays)? else { continue };
         plan.edits.insert(database.node, bytes);
         if let Cut::Sqlite(_, companions) = &database.cut {
@@ -147,8 +151,12 @@ fn trimmed(
     Ok((left.len() < bytes.len()).then_some(left))
 }
 
-/// Keeps a node, the links that lead there and the directories above.
+/// Keeps a node, the links that lead there and the directories above, but for
+/// what the user excludes.
 fn keep(tree: &Tree<'_>, plan: &mut Plan, node: NodeId, links: &[NodeId], detail: &str) {
+    if plan.excluded.contains(&node) {
+        return;
+    }
     let nodes: BTreeSet<NodeId> = links.iter().copied().chain([node]).collect();
     for id in nodes {
         let reason = || Reason { rule: Rule::Packages, detail: detail.into() };

@@ -166,6 +166,86 @@ fn metadata_that_is_dropped_is_gone_and_metadata_that_is_kept_is_whole() {
 }
 
 #[test]
+fn what_the_user_includes_and_excludes_of_a_database_is_followed() {
+    let image = debian();
+    let tree = Tree::build(&image.layers).unwrap();
+    let inventory = Inventory::read(&tree).unwrap();
+    let mut plan = keeping(&tree, &["/usr/bin/tool"]);
+    let lookup = |path: &str| tree.lookup(path.as_bytes()).unwrap();
+    for path in ["/var/lib/dpkg/status", "/etc/os-release"] {
+        plan.excluded.insert(lookup(path));
+    }
+    let gone = "/var/lib/dpkg/info/gone.md5sums";
+    let reason = Reason { rule: Rule::Include, detail: String::new() };
+    plan.kept.insert(lookup(gone), reason);
+    apply(&inventory, &tree, &mut plan, Metadata::Trim).unwrap();
+    let kept = kept(&tree, &plan);
+    assert!(!kept.iter().any(|path| path.ends_with("status") || path.ends_with("os-release")));
+    assert!(kept.contains(&gone.to_owned()), "{kept:?}");
+    assert!(!plan.edits.contains_key(&lookup("/var/lib/dpkg/status")));
+}
+
+#[test]
+fn headers_that_are_cut_short_are_none_and_file_lists_are_put_together() {
+    // Name, version, release; one directory, one licence text, one file.
+    let strings: [(u32, &[&str]); 5] = [
+        (1000, &["tool"]),
+        (1001, &["1.0"]),
+        (1002, &["2.fc40"]),
+        (1117, &["bin", "COPYING", "tool"]),
+        (1118, &["/usr/", "/usr/bin/"]),
+    ];
+    let numbers: [(u32, u32, &[u32]); 4] = [
+        (1003, 4, &[3]),
+        (1030, 2, &[0o040_755, 0o100_644, 0o100_755]),
+        (1037, 4, &[0, 1 << 7, 0]),
+        (1116, 4, &[0, 0, 1]),
+    ];
+    let (mut entries, mut data, mut count) = (Vec::new(), Vec::new(), 0u32);
+    let mut entry = |tag: u32, len: usize, values: Vec<u8>| {
+        count += 1;
+        for word in [tag, 0, data.len() as u32, len as u32] {
+            entries.extend(word.to_be_bytes());
+        }
+        data.extend(values);
+    };
+    for (tag, values) in strings {
+        let bytes = values.iter().flat_map(|value| value.bytes().chain([0])).collect();
+        entry(tag, values.len(), bytes);
+    }
+    for (tag, width, values) in numbers {
+        let bytes = |value: &u32| value.to_be_bytes()[4 - width as usize..].to_vec();
+        entry(tag, values.len(), values.iter().flat_map(bytes).collect());
+    }
+    let mut blob = Vec::new();
+    blob.extend(count.to_be_bytes());
+    blob.extend((data.len() as u32).to_be_bytes());
+    blob.extend(entries);
+    blob.extend(data);
+    let header = rpm::header::parse(&blob).unwrap();
+    assert_eq!((header.name.as_str(), header.version.as_str()), ("tool", "1.0-2.fc40"));
+    assert_eq!(header.epoch, Some(3));
+    let files: Vec<_> = header.files.iter().map(|f| (&*f.path, f.directory, f.about)).collect();
+    assert_eq!(
+        files,
+        [
+            (b"/usr/bin".as_slice(), true, false),
+            (b"/usr/COPYING".as_slice(), false, true),
+            (b"/usr/bin/tool".as_slice(), false, false),
+        ]
+    );
+    for end in 0..blob.len() {
+        assert_eq!(rpm::header::parse(&blob[..end]), None, "{end} bytes");
+    }
+    // Any byte may be anything: no panic.
+    for at in 0..blob.len() {
+        let mut other = blob.clone();
+        other[at] = 0xff;
+        let _ = rpm::header::parse(&other);
+    }
+}
+
+#[test]
 fn distroless_packages_are_files_of_their_own() {
     let stanza = |name: &str| format!("Package: {name}\nVersion: 1\nArchitecture: amd64\n");
     let image = image(vec![

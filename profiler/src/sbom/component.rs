@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::language;
+use crate::image::{ImageError, Tree};
 use crate::minimize::Plan;
 use crate::packages::{Inventory, Presence, purl};
 
@@ -40,8 +42,16 @@ impl Component {
     }
 }
 
-/// The packages of which a plan keeps something, in the order of their URLs.
-pub fn components(inventory: &Inventory, plan: &Plan) -> Vec<Component> {
+/// The packages of which a plan keeps something, of the distribution and of
+/// languages, in the order of their URLs.
+///
+/// # Errors
+/// When the image cannot be read.
+pub fn components(
+    inventory: &Inventory,
+    tree: &Tree<'_>,
+    plan: &Plan,
+) -> Result<Vec<Component>, ImageError> {
     let present = inventory.packages.iter().enumerate().filter_map(|(index, package)| {
         let presence = inventory.presence(index, plan);
         if !package.installed || presence == Presence::Removed {
@@ -58,7 +68,9 @@ pub fn components(inventory: &Inventory, plan: &Plan) -> Vec<Component> {
             of: files().count(),
         })
     });
+    let mut sorted: BTreeSet<Component> = present.collect();
+    sorted.extend(language::components(tree, plan)?);
+    // The same package may lie in several places: one of them stands for all.
     let mut seen = BTreeSet::new();
-    let sorted: BTreeSet<Component> = present.collect();
-    sorted.into_iter().filter(|component| seen.insert(component.purl.clone())).collect()
+    Ok(sorted.into_iter().filter(|component| seen.insert(component.purl.clone())).collect())
 }

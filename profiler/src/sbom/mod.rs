@@ -7,6 +7,7 @@
 
 mod component;
 pub mod cyclonedx;
+mod language;
 pub mod openvex;
 pub mod spdx;
 mod subject;

@@ -35,7 +35,7 @@ pub fn document(
                 "products": [{ "@id": subject.purl(), "subcomponents": subcomponents }],
                 "status": "not_affected",
                 "justification": "component_not_present",
-                "impact_statement": "no file of the package is in the image",
+                "impact_statement": "no file that the package database lists for the package is in the image",
             })
         })
         .collect();

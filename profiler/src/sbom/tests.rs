@@ -7,7 +7,7 @@ use super::*;
 use crate::image::tests::{Tar, image};
 use crate::image::{SourceImage, Tree};
 use crate::minimize::{Plan, Reason, Rule};
-use crate::packages::{Inventory, Manager};
+use crate::packages::{Inventory, Manager, Presence};
 
 /// Three packages: one keeps all, one a part, one nothing.
 fn source() -> SourceImage {
@@ -31,7 +31,7 @@ fn source() -> SourceImage {
     ])
 }
 
-fn with(work: impl FnOnce(&Subject, &Inventory, &Plan)) {
+fn with(work: impl FnOnce(&Subject, &Inventory, &Tree<'_>, &Plan)) {
     let image = source();
     let tree = Tree::build(&image.layers).unwrap();
     let inventory = Inventory::read(&tree).unwrap();
@@ -42,7 +42,7 @@ fn with(work: impl FnOnce(&Subject, &Inventory, &Plan)) {
     }
     let config = br#"{"created":"2024-05-06T07:08:09.1Z"}"#;
     let subject = Subject::new("x/app:1", "sha256:aa", "sha256:bb", config, &inventory.distro);
-    work(&subject, &inventory, &plan);
+    work(&subject, &inventory, &tree, &plan);
 }
 
 const PART: &str = "pkg:apk/alpine/part@1-r0?arch=x86_64&distro=alpine-3.20.3&upstream=part-src";
@@ -50,8 +50,8 @@ const GONE: &str = "pkg:apk/alpine/gone@1-r0?arch=x86_64&distro=alpine-3.20.3&up
 
 #[test]
 fn bills_of_materials_list_what_is_there_and_mark_parts() {
-    with(|subject, inventory, plan| {
-        let components = components(inventory, plan);
+    with(|subject, inventory, tree, plan| {
+        let components = components(inventory, tree, plan).unwrap();
         let bill = Format::CycloneDx.document(subject, &components);
         let listed = bill["components"].as_array().unwrap();
         let names: Vec<_> = listed.iter().map(|component| &component["name"]).collect();
@@ -83,7 +83,7 @@ fn finding(vulnerability: &str, package: &str) -> Finding {
 
 #[test]
 fn only_packages_of_which_nothing_is_left_are_called_not_affected() {
-    with(|subject, inventory, plan| {
+    with(|subject, inventory, _, plan| {
         let mut unknown = finding("CVE-4", "gone");
         unknown.manager = None;
         let mut other_version = finding("CVE-5", "gone");
@@ -108,7 +108,7 @@ fn only_packages_of_which_nothing_is_left_are_called_not_affected() {
                 }],
                 "status": "not_affected",
                 "justification": "component_not_present",
-                "impact_statement": "no file of the package is in the image",
+                "impact_statement": "no file that the package database lists for the package is in the image",
             }])
         );
     });
@@ -138,4 +138,58 @@ fn findings_of_grype_and_trivy_are_read() {
     assert_eq!(read(trivy), Ok(vec![finding("CVE-1", "gone"), flask]));
     assert_eq!(read(json!({ "artifacts": [] })), Err(ScanError::Unknown));
     assert!(matches!(parse(b"{"), Err(ScanError::Json(_))));
+}
+
+#[test]
+fn packages_of_languages_are_listed_when_something_of_them_is_there() {
+    let site = "usr/lib/python3/dist-packages";
+    let metadata =
+        |name: &str| format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n\nVersion: 9\n");
+    let record = "flask_x/__init__.py,sha256=a,1\n\"flask_x/a,b.py\",,\nabsent.py,,\n\
+        flask_x/a.pyc,,\nFlask_X-1.2.dist-info/METADATA,,\n../../../bin/flask,,\n";
+    let image = image(vec![
+        Tar::new()
+            .file(&format!("{site}/flask_x/__init__.py"), "x")
+            .file(&format!("{site}/flask_x/a,b.py"), "x")
+            .file(&format!("{site}/flask_x/a.pyc"), "x")
+            .file("usr/bin/flask", "x")
+            .file(&format!("{site}/Flask_X-1.2.dist-info/METADATA"), &metadata("Flask_X"))
+            .file(&format!("{site}/Flask_X-1.2.dist-info/RECORD"), record)
+            .file(&format!("{site}/other-1.2.dist-info/METADATA"), &metadata("other"))
+            .file(&format!("{site}/bare-1.2.dist-info/METADATA"), &metadata("bare"))
+            .file("app/package.json", "{\"name\":\"app\",\"version\":\"1\"}")
+            .file(
+                "app/node_modules/@s/p/package.json",
+                "{\"name\":\"@s/p\",\"version\":\"2.0.0\",\"license\":\"ISC\"}",
+            )
+            .file("app/node_modules/@s/p/index.js", "x")
+            .file("app/node_modules/@s/p/node_modules/q/package.json", "no json")
+            .file("app/node_modules/@s/p/node_modules/q/index.js", "x")
+            .bytes(),
+    ]);
+    let tree = Tree::build(&image.layers).unwrap();
+    let mut plan = Plan::default();
+    for path in [
+        format!("/{site}/flask_x/__init__.py"),
+        format!("/{site}/bare-1.2.dist-info/METADATA"),
+        "/app/node_modules/@s/p/index.js".into(),
+        "/app/node_modules/@s/p/node_modules/q/index.js".into(),
+    ] {
+        let reason = Reason { rule: Rule::Touched, detail: String::new() };
+        plan.kept.insert(tree.lookup(path.as_bytes()).expect(&path), reason);
+    }
+    let inventory = Inventory::read(&tree).unwrap();
+    let components = components(&inventory, &tree, &plan).unwrap();
+    let found: Vec<_> = components
+        .iter()
+        .map(|found| (found.purl.as_str(), found.presence, found.kept, found.of))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("pkg:npm/%40s/p@2.0.0", Presence::Full, 1, 1),
+            ("pkg:pypi/bare@1.2", Presence::Unknown, 0, 0),
+            ("pkg:pypi/flask-x@1.2", Presence::Partial, 1, 3),
+        ]
+    );
 }

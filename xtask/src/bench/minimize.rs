@@ -26,7 +26,7 @@ const IMAGE: &str = "profiler-bench/minimize";
 
 /// Starts programs and reads data, as a small test would.
 const WORKLOAD: &str = "nginx -t -q && python3 -c 'import json, ssl, sqlite3; \
-    [open(f\"/srv/text/{n}.json\").read() for n in range(5)]; open(\"/srv/media/7.bin\").read(1)'";
+    [open(f\"/srv/{n}\", \"rb\").read() for n in (\"text/1.json\", \"text/2.json\", \"media/7.bin\")]'";
 
 /// Arguments of `cargo xtask bench minimize`.
 #[derive(Debug, clap::Args)]

@@ -157,7 +157,7 @@ impl Trial<'_> {
             .with_context(|| format!("cannot copy {AUTHORITIES}"))?;
         step(
             command("docker")
-                .args(["build", "--quiet", "--network", "host", "--tag", image])
+                .args(["build", "--quiet", "--force-rm", "--network", "host", "--tag", image])
                 .args((!self.cached).then_some("--no-cache"))
                 .args(["--build-arg", &format!("BASE={}", base::NAME)])
                 .arg(&context),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use profiler::minimize::{Group, Options, Pattern, Policy, PolicyError, PolicyFile};
+use profiler::packages::Metadata;
 
 /// Flags; each wins over what the policy file says.
 #[derive(Debug, clap::Args)]
@@ -28,16 +29,26 @@ pub struct Asked {
     /// Write one layer instead of the source's.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     squash: Option<bool>,
-    /// Read include, include-from, exclude, keep, keep-packages and squash
-    /// from a TOML file.
+    /// Read include, include-from, exclude, keep, keep-packages,
+    /// package-metadata and squash from a TOML file.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 }
 
+/// What flags and policy file say together.
+pub struct Resolved {
+    /// What is kept and dropped.
+    pub policy: Policy,
+    /// Whether the result has one layer.
+    pub squash: bool,
+    /// What the file says of package databases.
+    pub package_metadata: Option<Metadata>,
+}
+
 impl Asked {
-    /// The policy, and whether the result has one layer. Patterns of flags
-    /// come last, since the last that fits wins.
-    pub fn policy(&self) -> Result<(Policy, bool), PolicyError> {
+    /// Flags and file as one. Patterns of flags come last, since the last
+    /// that fits wins.
+    pub fn resolved(&self) -> Result<Resolved, PolicyError> {
         let file = match &self.policy {
             Some(path) => PolicyFile::load(path)?,
             None => PolicyFile::default(),
@@ -54,6 +65,10 @@ impl Asked {
             groups: file.keep.into_iter().chain(self.keep.iter().copied()).collect(),
             whole_distributions: self.keep_packages.or(file.keep_packages).unwrap_or_default(),
         };
-        Ok((policy, self.squash.or(file.squash).unwrap_or_default()))
+        Ok(Resolved {
+            policy,
+            squash: self.squash.or(file.squash).unwrap_or_default(),
+            package_metadata: file.package_metadata,
+        })
     }
 }

@@ -2,7 +2,9 @@
 
 mod allow;
 mod asked;
+mod attach;
 mod packages;
+mod platforms;
 mod twin;
 
 use std::collections::BTreeMap;
@@ -11,8 +13,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use profiler::files::write_whole;
-use profiler::image::{self, OpenOptions, Platform, Reference, Subset, Tree, WriteOptions};
-use profiler::minimize;
+use profiler::image::{
+    self, OpenOptions, Platform, Reference, SourceImage, Subset, Tree, WriteOptions,
+};
+use profiler::minimize::{self, Plan, Policy};
+use profiler::packages::Inventory;
 use profiler::profile::{self, Profile};
 use profiler::report::Report;
 
@@ -24,7 +29,8 @@ use twin::TwinArgs;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The image that was profiled: docker-daemon:NAME (or just NAME),
-    /// docker-archive:FILE, oci:DIR[:TAG] or oci-archive:FILE[:TAG].
+    /// docker-archive:FILE, oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// containers-storage:NAME or docker://HOST/NAME[:TAG|@DIGEST].
     image: Reference,
     /// A profile of it (repeat to unite several).
     #[arg(long, required = true, value_name = "FILE", num_args = 1..)]
@@ -42,6 +48,10 @@ pub struct Args {
     /// Which image of an index, as linux/arm64; without it this machine's.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
+    /// Attach this to an oci: or docker:// output, as an artefact that refers
+    /// to the image.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    attach: Vec<attach::Attachment>,
     /// How to print the summary.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -71,31 +81,29 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 }
 
 /// Runs the verb.
-pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
-    let findings = args.packages.findings()?;
+pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let asked = args.asked.resolved()?;
+    args.packages.policy = asked.package_metadata;
     let profiles = load_profiles(&args.profile)?;
-    let (policy, squash) = args.asked.policy()?;
+    if args.platform.is_none()
+        && let Some(groups) = platforms::by_platform(&profiles)
+    {
+        return platforms::run(&args, &groups, &asked, quiet);
+    }
+    let findings = args.packages.findings()?;
+    if !args.attach.is_empty() {
+        image::check_attach(&args.output)?;
+    }
     image::check_output(&args.output, args.force)?;
     let twin_output = args.twin.output(&args.output, args.force)?;
-    let likely = minimize::likely(&profiles);
-    let mut source = image::open_with(
-        &args.image,
-        &OpenOptions {
-            platform: args.platform.as_ref(),
-            likely: Some(&likely),
-            ..OpenOptions::default()
-        },
-    )?;
-    minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
+    let mut source = open(&args, args.platform.as_ref(), &profiles)?;
+    if !quiet {
+        platforms::note_others(&source);
+    }
     let tree = Tree::build(&source.layers)?;
-    let mut plan = minimize::plan(&source, &tree, &profiles, &policy)?;
-    let inventory = args.packages.apply(&tree, &mut plan)?;
-    let mut annotations = annotations(&source, &profiles);
-    let (name, value) = args.packages.annotation();
-    annotations.insert(format!("{PREFIX}.{name}"), value);
-    let mut options =
-        WriteOptions { annotations, force: args.force, squash, ..WriteOptions::default() };
-    let subset = Subset { keep: plan.kept.keys().copied().collect(), edits: plan.edits.clone() };
+    let (plan, inventory) = plan(&args, &source, &tree, &profiles, &asked.policy)?;
+    let mut options = options(&args, &source, &profiles, asked.squash);
+    let subset = subset(&plan);
     let twin =
         twin_output.map(|output| Ok::<_, anyhow::Error>((output, args.twin.make(&source, &tree)?)));
     let twin = twin.transpose()?;
@@ -106,7 +114,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     args.packages.save(
         &findings,
         (&source, name),
-        (&inventory, &plan),
+        (&inventory, &tree, &plan),
         (&args.output, &written),
     )?;
     if let Some(path) = &args.report {
@@ -121,38 +129,86 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
             eprintln!("profiler: debug twin {output}: busybox with {} applets", twin.applets.len());
         }
     }
+    attach::attach(&args.attach, &args.output, &report, |format| {
+        let of = (&inventory, &tree, &plan);
+        packages::bill(format, (&source, name), of, (&args.output, &written))
+    })?;
     if !quiet {
-        for warning in &plan.warnings {
-            log::info!("{warning}");
-        }
+        tell(&plan);
     }
     match args.format {
         Format::Table => print!("{}", report.table()),
-        Format::Json => {
-            let summary = serde_json::json!({
-                "version": report.version,
-                "source": report.source,
-                "output": report.output,
-                "removed": report.removed.len(),
-                "packages": report.packages.as_ref().map(|packages| serde_json::json!({
-                    "removed": packages.removed,
-                    "partial": packages.partial,
-                    "full": packages.full,
-                    "unknown": packages.unknown,
-                })),
-                "warnings": report.warnings,
-            });
-            println!("{}", serde_json::to_string_pretty(&summary)?);
-        }
+        Format::Json => println!("{}", serde_json::to_string_pretty(&summary(&report))?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the image of a platform and checks the profiles against it.
+fn open(
+    args: &Args,
+    platform: Option<&Platform>,
+    profiles: &[Profile],
+) -> anyhow::Result<SourceImage> {
+    let likely = minimize::likely(profiles);
+    let options = OpenOptions { platform, likely: Some(&likely), ..OpenOptions::default() };
+    let source = image::open_with(&args.image, &options)?;
+    minimize::check(&source, profiles, args.allow.allow()).map_err(refuse)?;
+    Ok(source)
+}
+
+/// What is kept, package databases considered.
+fn plan(
+    args: &Args,
+    source: &SourceImage,
+    tree: &Tree<'_>,
+    profiles: &[Profile],
+    policy: &Policy,
+) -> anyhow::Result<(Plan, Inventory)> {
+    let mut plan = minimize::plan(source, tree, profiles, policy)?;
+    let inventory = args.packages.apply(tree, &mut plan)?;
+    Ok((plan, inventory))
+}
+
+fn options(args: &Args, source: &SourceImage, profiles: &[Profile], squash: bool) -> WriteOptions {
+    let mut annotations = annotations(source, profiles);
+    let (name, value) = args.packages.annotation();
+    annotations.insert(format!("{PREFIX}.{name}"), value);
+    WriteOptions { annotations, force: args.force, squash, ..WriteOptions::default() }
+}
+
+fn subset(plan: &Plan) -> Subset {
+    Subset { keep: plan.kept.keys().copied().collect(), edits: plan.edits.clone() }
+}
+
+/// What could not be resolved, for who wants to know.
+fn tell(plan: &Plan) {
+    for warning in &plan.warnings {
+        log::info!("{warning}");
+    }
+}
+
+/// The report without its lists of paths.
+fn summary(report: &Report) -> serde_json::Value {
+    serde_json::json!({
+        "version": report.version,
+        "source": report.source,
+        "output": report.output,
+        "removed": report.removed.len(),
+        "packages": report.packages.as_ref().map(|packages| serde_json::json!({
+            "removed": packages.removed,
+            "partial": packages.partial,
+            "full": packages.full,
+            "unknown": packages.unknown,
+        })),
+        "warnings": report.warnings,
+    })
 }
 
 /// Says where the small image comes from. Not the `base` keys of OCI: the
 /// layers are not shared with the source. The name is the profile's and not
 /// the one given here, so that the digest does not depend on the transport or
 /// on where a file lies.
-fn annotations(source: &image::SourceImage, profiles: &[Profile]) -> BTreeMap<String, String> {
+fn annotations(source: &SourceImage, profiles: &[Profile]) -> BTreeMap<String, String> {
     let reference = profiles.first().map(|profile| profile.image.reference.clone());
     [
         (format!("{PREFIX}.source.reference"), reference.unwrap_or_default()),
@@ -162,7 +218,7 @@ fn annotations(source: &image::SourceImage, profiles: &[Profile]) -> BTreeMap<St
     .into()
 }
 
-fn save(report: &Report, path: &Path) -> anyhow::Result<()> {
+fn save(report: &impl serde::Serialize, path: &Path) -> anyhow::Result<()> {
     write_whole(path, |writer| Ok(serde_json::to_writer_pretty(writer, report)?)).with_context(
         || format!("cannot write report {}; choose another place with --report", path.display()),
     )

@@ -14,9 +14,13 @@ use profiler::sbom::{self, Subject, openvex};
 /// The arguments about packages.
 #[derive(Debug, clap::Args)]
 pub struct PackageArgs {
-    /// What becomes of the package databases of dpkg, apk and RPM.
-    #[arg(long, value_enum, default_value = "trim", value_name = "WHAT")]
-    package_metadata: PackageMetadata,
+    /// What becomes of the package databases of dpkg, apk and RPM [default:
+    /// trim].
+    #[arg(long, value_enum, value_name = "WHAT")]
+    package_metadata: Option<PackageMetadata>,
+    /// What the policy file says of that.
+    #[arg(skip)]
+    pub policy: Option<Metadata>,
     /// Write a bill of materials of the result: cyclonedx=FILE (1.6) or
     /// spdx=FILE (2.3), both JSON (repeat for both).
     #[arg(long, value_name = "FORMAT=FILE")]
@@ -66,6 +70,11 @@ impl FromStr for Sbom {
 }
 
 impl PackageArgs {
+    /// Whether documents about the result are asked for.
+    pub fn documents(&self) -> bool {
+        !self.sbom.is_empty() || self.vex.is_some()
+    }
+
     /// What scanners found; looked at before the work begins.
     ///
     /// # Errors
@@ -122,21 +131,15 @@ impl PackageArgs {
         &self,
         findings: &[Finding],
         (source, name): (&SourceImage, &str),
-        (inventory, plan): (&Inventory, &Plan),
+        (inventory, tree, plan): (&Inventory, &Tree<'_>, &Plan),
         (output, written): (&Reference, &Written),
     ) -> anyhow::Result<()> {
-        if self.sbom.is_empty() && self.vex.is_none() {
+        if !self.documents() {
             return Ok(());
         }
-        let digest = digest(output, written)?;
-        let name = match output.transport {
-            Transport::DockerDaemon => output.name.as_str(),
-            // Where a file lies is of no interest to others.
-            _ => name,
-        };
-        let subject = Subject::new(name, &digest, &source.id, &source.config, &inventory.distro);
+        let subject = subject((source, name), inventory, (output, written))?;
         if !self.sbom.is_empty() {
-            let components = sbom::components(inventory, plan);
+            let components = sbom::components(inventory, tree, plan)?;
             for Sbom { format, file } in &self.sbom {
                 write(&format.document(&subject, &components), file, "--sbom")?;
             }
@@ -149,11 +152,42 @@ impl PackageArgs {
 
     fn metadata(&self) -> Metadata {
         match self.package_metadata {
-            PackageMetadata::Keep => Metadata::Keep,
-            PackageMetadata::Trim => Metadata::Trim,
-            PackageMetadata::Drop => Metadata::Drop,
+            Some(PackageMetadata::Keep) => Metadata::Keep,
+            Some(PackageMetadata::Trim) => Metadata::Trim,
+            Some(PackageMetadata::Drop) => Metadata::Drop,
+            None => self.policy.unwrap_or_default(),
         }
     }
+}
+
+/// The bill of materials of the result as JSON, for attaching it.
+///
+/// # Errors
+/// When the result cannot be read again.
+pub fn bill(
+    format: sbom::Format,
+    of: (&SourceImage, &str),
+    (inventory, tree, plan): (&Inventory, &Tree<'_>, &Plan),
+    to: (&Reference, &Written),
+) -> anyhow::Result<Vec<u8>> {
+    let subject = subject(of, inventory, to)?;
+    let components = sbom::components(inventory, tree, plan)?;
+    Ok(serde_json::to_vec(&format.document(&subject, &components))?)
+}
+
+/// What documents are about.
+fn subject(
+    (source, name): (&SourceImage, &str),
+    inventory: &Inventory,
+    (output, written): (&Reference, &Written),
+) -> anyhow::Result<Subject> {
+    let digest = digest(output, written)?;
+    let name = match output.transport {
+        Transport::DockerDaemon => output.name.as_str(),
+        // Where a file lies is of no interest to others.
+        _ => name,
+    };
+    Ok(Subject::new(name, &digest, &source.id, &source.config, &inventory.distro))
 }
 
 /// What the result is known by: its manifest's digest, where the output has a
@@ -163,6 +197,7 @@ fn digest(output: &Reference, written: &Written) -> anyhow::Result<String> {
         Transport::Oci | Transport::OciArchive => {
             image::open(output)?.manifest_digest.unwrap_or_else(|| written.id.clone())
         }
+        Transport::Registry => image::subject(output)?,
         _ => written.id.clone(),
     })
 }

@@ -20,6 +20,11 @@ pub struct TwinArgs {
 }
 
 impl TwinArgs {
+    /// Whether there is to be one.
+    pub fn wanted(&self) -> bool {
+        self.debug_twin.is_some()
+    }
+
     /// Where the twin goes, if there is to be one: asked before the work
     /// begins.
     pub fn output(&self, output: &Reference, force: bool) -> anyhow::Result<Option<Reference>> {

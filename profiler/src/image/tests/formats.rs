@@ -7,7 +7,7 @@ use serde_json::json;
 use super::store::{MANIFEST, Store, gzip, zstd};
 use super::{Tar, content, filter, paths};
 use crate::image::blob::digest_of;
-use crate::image::{OpenOptions, Tree, open_with};
+use crate::image::{OpenOptions, Subset, Tree, WriteOptions, open, open_with, write};
 
 #[test]
 fn plain_gzip_and_zstd_layers_read_the_same() {
@@ -135,4 +135,24 @@ fn contents_left_out_are_had_by_a_second_pass() {
     let id = tree.lookup(b"/b").unwrap();
     tree.open(id).unwrap().unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "two".repeat(300_000));
+}
+
+#[test]
+fn a_layer_kept_whole_is_the_same_blob() {
+    let (one, other) = (Tar::new().file("a", "1").bytes(), Tar::new().file("b", "2").bytes());
+    let store = Store::new();
+    let layers = [(zstd(&one), &one[..]), (gzip(&other), &other)];
+    store.index(&[store.image("amd64", &layers)]);
+    let source = store.open().unwrap();
+    let tree = Tree::build(&source.layers).unwrap();
+    let subset = Subset { keep: tree.all().into_iter().collect(), ..Subset::default() };
+    let directory = tempfile::tempdir().unwrap();
+    let output = format!("oci:{}", directory.path().join("out").display()).parse().unwrap();
+    write(&source, &tree, &subset, &output, &WriteOptions::default()).unwrap();
+    assert_eq!(open(&output).unwrap().diff_ids, source.diff_ids);
+    for (blob, _) in layers {
+        let name = digest_of(&blob).replace(':', "/");
+        let path = directory.path().join("out/blobs").join(name);
+        assert_eq!(std::fs::read(path).unwrap(), blob);
+    }
 }

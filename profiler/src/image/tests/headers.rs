@@ -66,11 +66,14 @@ fn gnu_sparse_files_are_carried_as_they_stand_and_read_with_their_holes() {
     }
 }
 
+/// PAX records in their order.
+type Records = &'static [(&'static str, &'static str)];
+
 #[test]
 fn pax_sparse_files_of_all_formats_are_read_and_carried() {
     let made_up = "GNUSparseFile.0/s";
     let one_zero = [&b"2\n0\n4\n1000\n4\n"[..], &[0; 499], b"datadata"].concat();
-    let formats: [(&[(&str, &str)], &str, &[u8]); 3] = [
+    let formats: [(Records, &str, &[u8]); 3] = [
         (
             &[
                 ("GNU.sparse.size", "2000"),

@@ -6,6 +6,7 @@
 //! exclude = ["/usr/share/doc/"]
 //! keep = ["certs", "zoneinfo"]
 //! keep-packages = true
+//! package-metadata = "trim"       # or keep, or drop
 //! squash = false
 //! ```
 //!
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 use super::{Pattern, PolicyError};
 use crate::minimize::{Group, UnknownGroup};
+use crate::packages::Metadata;
 
 /// Contents of a policy file; what it does not name is absent or empty.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct PolicyFile {
     pub keep: Vec<Group>,
     /// Whether whole distributions are kept.
     pub keep_packages: Option<bool>,
+    /// What becomes of package databases.
+    pub package_metadata: Option<Metadata>,
     /// Whether the result has one layer.
     pub squash: Option<bool>,
 }
@@ -59,6 +63,7 @@ impl PolicyFile {
             exclude: keys.exclude.iter().map(pattern).collect(),
             keep: keys.keep.into_iter().map(|name| name.0).collect(),
             keep_packages: keys.keep_packages,
+            package_metadata: keys.package_metadata.map(Databases::metadata),
             squash: keys.squash,
         })
     }
@@ -77,7 +82,27 @@ struct Keys {
     #[serde(default)]
     keep: Vec<Named>,
     keep_packages: Option<bool>,
+    package_metadata: Option<Databases>,
     squash: Option<bool>,
+}
+
+/// [`Metadata`] by its name.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Databases {
+    Keep,
+    Trim,
+    Drop,
+}
+
+impl Databases {
+    fn metadata(self) -> Metadata {
+        match self {
+            Self::Keep => Metadata::Keep,
+            Self::Trim => Metadata::Trim,
+            Self::Drop => Metadata::Drop,
+        }
+    }
 }
 
 /// A group by its name.
@@ -114,7 +139,8 @@ mod tests {
     fn every_key_is_read() {
         let file = load(
             "include = ['/etc/ssl']\ninclude-from = ['keep.txt']\nexclude = ['*.md']\n\
-             keep = ['certs', 'shell']\nkeep-packages = true\nsquash = false\n",
+             keep = ['certs', 'shell']\nkeep-packages = true\npackage-metadata = 'drop'\n\
+             squash = false\n",
         )
         .unwrap();
         let texts: Vec<&str> = file.include.iter().map(Pattern::text).collect();
@@ -122,6 +148,7 @@ mod tests {
         assert_eq!(file.exclude[0].text(), "*.md");
         assert_eq!(file.keep, [Group::Certs, Group::Shell]);
         assert_eq!((file.keep_packages, file.squash), (Some(true), Some(false)));
+        assert_eq!(file.package_metadata, Some(Metadata::Drop));
         assert_eq!(load("").unwrap(), PolicyFile::default());
     }
 
@@ -131,6 +158,7 @@ mod tests {
             ("include = []\nincldue = ['/x']\n", "line 2", "incldue"),
             ("\n\nkeep = ['shells']\n", "line 3", "zoneinfo"),
             ("squash = 'yes'\n", "line 1", "boolean"),
+            ("package-metadata = 'cut'\n", "line 1", "trim"),
             ("include = [\n", "line ", "policy.toml"),
         ] {
             let error = load(text).unwrap_err().to_string();

@@ -8,6 +8,9 @@
 //!               status.d/NAME       distroless images: a stanza a file,
 //!               status.d/NAME.md5sums   and what the package has
 //! ```
+//!
+//! Hashes are kept of regular files other than configuration, so of what
+//! distroless images have, links and configuration files belong to nobody.
 
 mod lists;
 pub mod stanza;
