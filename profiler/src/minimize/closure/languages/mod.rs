@@ -5,6 +5,7 @@ mod jvm;
 mod node;
 mod php;
 mod python;
+mod python_modules;
 mod ruby;
 
 use crate::image::{ImageError, NodeId, Tree};
@@ -39,8 +40,8 @@ impl Languages {
         path: &[u8],
     ) -> Result<(), ImageError> {
         self.python.keep(keeper, id, path, self.whole)?;
-        python::keep_modules(keeper, path);
-        python::keep_encodings(keeper, path);
+        python_modules::keep_modules(keeper, path);
+        python_modules::keep_encodings(keeper, path);
         node::keep(keeper, path, self.whole);
         ruby::keep(keeper, path, self.whole);
         ruby::keep_encodings(keeper, path);

@@ -23,22 +23,25 @@
 mod cache;
 mod conf;
 mod expand;
+mod kind;
 mod search;
+mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use super::dlopen::Priority;
+use super::Environment;
 use super::elf::{Parsed, parse};
 use super::text::{read, read_lossy};
-use super::{Environment, nss};
 use crate::image::{ImageError, NodeId, Tree};
 use crate::minimize::keep::{Keeper, Rule};
 use cache::Cache;
 #[cfg(test)]
 pub use cache::tests::made as cache_made;
 use expand::{Variables, expand};
+use kind::{Loader, musl_directories};
 use search::{Search, default_directories};
+use wanted::Wanted;
 
 /// More directories than any program's RPATHs name; the rest is not searched.
 const CHAIN_MAX: usize = 64;
@@ -46,17 +49,6 @@ const CHAIN_MAX: usize = 64;
 /// no RPATHs are handed on, so that libraries that need each other in every
 /// order come to an end.
 const LOADS_MAX: usize = 64;
-/// Names that musl's loader itself answers to, after `lib`.
-const MUSL_OWN: [&[u8]; 7] = [b"c.", b"pthread.", b"rt.", b"m.", b"dl.", b"util.", b"xnet."];
-
-/// Whose rules hold.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Loader {
-    Glibc,
-    /// With the path of its configuration.
-    Musl(Vec<u8>),
-}
-
 /// A file as it was loaded: the same one may find other libraries on another
 /// program's account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,7 +113,7 @@ impl Libraries {
             directory: environment.directory().as_bytes().to_vec(),
             cache,
             conf: directories,
-            usual: usual_loader(tree),
+            usual: Loader::usual(tree),
             parsed: BTreeMap::new(),
             loads: BTreeSet::new(),
             loaded: BTreeMap::new(),
@@ -164,7 +156,7 @@ impl Libraries {
             return Ok(());
         };
         let path = keeper.tree.path(id);
-        let loader = self.loader_of(&parsed);
+        let loader = Loader::of(&parsed, &self.usual);
         let mut pending = vec![Load { id, path, chain: Vec::new(), loader }];
         while let Some(mut load) = pending.pop() {
             if self.loaded.get(&load.id).is_some_and(|&times| times >= LOADS_MAX) {
@@ -198,20 +190,6 @@ impl Libraries {
         keeper.plan.warnings.extend(warnings);
     }
 
-    fn loader_of(&self, parsed: &Parsed) -> Loader {
-        if let Some(interpreter) = &parsed.interpreter {
-            return loader_by_interpreter(interpreter);
-        }
-        let architecture = parsed.needed.iter().find_map(|name| {
-            name.strip_prefix(b"libc.musl-")?.strip_suffix(b".so.1").map(<[u8]>::to_vec)
-        });
-        match architecture {
-            Some(architecture) => Loader::Musl(musl_conf(b"", &architecture)),
-            None if parsed.needed.iter().any(|name| name == b"libc.so.6") => Loader::Glibc,
-            None => self.usual.clone(),
-        }
-    }
-
     fn load(
         &mut self,
         keeper: &mut Keeper<'_>,
@@ -229,44 +207,11 @@ impl Libraries {
         let variables = Variables { origin, target: parsed.target, directory: &directory };
         let (search, chain) = self.search(keeper.tree, &parsed, load, &variables)?;
 
-        let mut wanted: Vec<(Vec<&[u8]>, Rule, String, bool)> = Vec::new();
-        let needed = format!("library needed by {shown}");
-        for name in &parsed.needed {
-            wanted.push((vec![name], Rule::Elf, needed.clone(), true));
-        }
-        for name in &parsed.auxiliary {
-            wanted.push((vec![name], Rule::Elf, needed.clone(), false));
-        }
-        for optional in &parsed.optional {
-            if optional.priority == Priority::Suggested {
-                continue;
-            }
-            let detail = format!("opened by {shown} for {}", optional.feature);
-            let required = optional.priority == Priority::Required;
-            let names = optional.soname.iter().map(String::as_bytes).collect();
-            wanted.push((names, Rule::Dlopen, detail, required));
-        }
-        let preload = self.preload.clone();
-        if parsed.interpreter.is_some() {
-            let detail = format!("preloaded into {shown}");
-            for name in &preload {
-                wanted.push((vec![name], Rule::Elf, detail.clone(), false));
-            }
-        }
-        let modules = if load.loader == Loader::Glibc && load.path.ends_with(b"/libc.so.6") {
-            nss::keep_resolver(keeper);
-            nss::modules(keeper.tree, &load.path)
-        } else {
-            Vec::new()
-        };
-        for (module, detail) in &modules {
-            wanted.push((vec![module], Rule::Nss, detail.clone(), false));
-        }
-
-        for (names, rule, detail, required) in wanted {
+        let wanted = self.wanted(keeper, &parsed, load, &shown);
+        for Wanted { names, rule, detail, required } in wanted {
             let mut any = false;
             for name in &names {
-                if self.is_own(name, &load.loader) {
+                if load.loader.is_own(name) {
                     any = true;
                     continue;
                 }
@@ -288,14 +233,6 @@ impl Libraries {
         Ok(())
     }
 
-    /// musl's libc is its loader, under many names.
-    fn is_own(&self, name: &[u8], loader: &Loader) -> bool {
-        matches!(loader, Loader::Musl(_))
-            && name
-                .strip_prefix(b"lib")
-                .is_some_and(|rest| MUSL_OWN.iter().any(|own| rest.starts_with(own)))
-    }
-
     fn keep_interpreter(
         &self,
         keeper: &mut Keeper<'_>,
@@ -312,15 +249,8 @@ impl Libraries {
                 .push(format!("{shown} names ELF interpreter {name}, which is not there"));
         }
         let detail = "where the ELF interpreter looks for libraries";
-        match loader {
-            Loader::Glibc => {
-                for path in [&b"/etc/ld.so.cache"[..], b"/etc/ld.so.preload"] {
-                    keeper.keep_present(path, Rule::Elf, detail);
-                }
-            }
-            Loader::Musl(conf) => {
-                keeper.keep_present(conf, Rule::Elf, detail);
-            }
+        for path in loader.configuration() {
+            keeper.keep_present(path, Rule::Elf, detail);
         }
     }
 
@@ -386,44 +316,4 @@ fn canonical(tree: &Tree<'_>, path: &[u8]) -> Vec<u8> {
         }
         _ => path[at..].to_vec(),
     }
-}
-
-/// The loader that most of the image's programs use.
-fn usual_loader(tree: &Tree<'_>) -> Loader {
-    let lib = tree.walk(b"/lib", true).end;
-    let musl = lib.into_iter().flat_map(|lib| tree.children(lib)).find_map(|id| {
-        let name = &tree.node(id).name;
-        name.strip_prefix(b"ld-musl-")?.strip_suffix(b".so.1").map(|arch| musl_conf(b"", arch))
-    });
-    let glibc = tree.walk(b"/etc/ld.so.cache", true).end;
-    match (musl, glibc) {
-        (Some(conf), None) => Loader::Musl(conf),
-        _ => Loader::Glibc,
-    }
-}
-
-fn loader_by_interpreter(interpreter: &[u8]) -> Loader {
-    const MARK: &[u8] = b"/lib/ld-musl-";
-    let at = interpreter.windows(MARK.len()).position(|window| window == MARK);
-    let Some(at) = at else { return Loader::Glibc };
-    let architecture = &interpreter[at + MARK.len()..];
-    let architecture = architecture.split(|&byte| byte == b'.').next().unwrap_or_default();
-    Loader::Musl(musl_conf(&interpreter[..at], architecture))
-}
-
-fn musl_conf(prefix: &[u8], architecture: &[u8]) -> Vec<u8> {
-    [prefix, b"/etc/ld-musl-", architecture, b".path"].concat()
-}
-
-/// The configured directories, or else those built in.
-fn musl_directories(tree: &Tree<'_>, conf: &[u8]) -> Result<Vec<Vec<u8>>, ImageError> {
-    let text = match tree.walk(conf, true).end {
-        Some(id) => read(tree, id)?,
-        None => b"/lib:/usr/local/lib:/usr/lib".to_vec(),
-    };
-    Ok(text
-        .split(|byte| matches!(byte, b':' | b'\n'))
-        .filter(|path| path.starts_with(b"/"))
-        .map(<[u8]>::to_vec)
-        .collect())
 }
