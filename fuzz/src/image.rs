@@ -8,13 +8,12 @@ use profiler::image::{self, Reference, SourceImage, Transport};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-/// A directory of this process, in memory where that is possible.
+/// A directory of this process. The task that runs the targets sets `TMPDIR`
+/// to a place in memory, and removes that at the end.
 pub fn scratch() -> &'static PathBuf {
     static SCRATCH: OnceLock<PathBuf> = OnceLock::new();
     SCRATCH.get_or_init(|| {
-        let memory = PathBuf::from("/dev/shm");
-        let top = if memory.is_dir() { memory } else { std::env::temp_dir() };
-        let directory = top.join(format!("profiler-fuzz-{}", std::process::id()));
+        let directory = std::env::temp_dir().join(format!("profiler-fuzz-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a scratch directory");
         directory
     })

@@ -4,6 +4,7 @@
 //! `fuzz/corpus`, an input that fails to `fuzz/artifacts`.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -60,6 +61,7 @@ fn targets() -> Result<Vec<String>> {
 fn fuzz(name: &str, args: &Args) -> Result<()> {
     let corpus = workspace().join("fuzz/corpus").join(name);
     fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
+    let temporary = scratch_in_memory()?;
     let program = find("cargo-fuzz").context("cargo-fuzz is not where it should be")?;
     run(crate::shell::command(program)
         .args(["run", "--fuzz-dir", "fuzz", "--target-dir"])
@@ -73,5 +75,15 @@ fn fuzz(name: &str, args: &Args) -> Result<()> {
         .args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536"])
         // The sanitizer's flags are for unstable compilers only; libFuzzer's
         // coverage works with this one all the same.
-        .env("RUSTC_BOOTSTRAP", "1"))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("TMPDIR", temporary.path()))
+}
+
+/// Inputs become files, thousands a second.
+fn scratch_in_memory() -> Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("profiler-fuzz-");
+    let made = if memory.is_dir() { builder.tempdir_in(memory) } else { builder.tempdir() };
+    made.context("cannot create a temporary directory")
 }
