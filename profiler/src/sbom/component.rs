@@ -35,7 +35,7 @@ impl Component {
                 self.kept, self.of
             )),
             Presence::Unknown => {
-                Some("unknown how much is there: its database does not list files".into())
+                Some("unknown how much is there: no list of its files came with it".into())
             }
             Presence::Full | Presence::Removed => None,
         }

@@ -33,6 +33,9 @@ pub fn components(tree: &Tree<'_>, plan: &Plan) -> Result<Vec<Component>, ImageE
             b"METADATA" if tree.node(node.parent).name.ends_with(b".dist-info") => {
                 python(tree, id)?
             }
+            // What setuptools made before, a directory or a file.
+            b"PKG-INFO" if tree.node(node.parent).name.ends_with(b".egg-info") => python(tree, id)?,
+            name if name.ends_with(b".egg-info") => python(tree, id)?,
             b"package.json" if in_node_modules(tree, node.parent) => node_package(tree, id)?,
             _ => None,
         };
@@ -55,7 +58,7 @@ pub fn components(tree: &Tree<'_>, plan: &Plan) -> Result<Vec<Component>, ImageE
 /// URL, name, version, licence, and files where the metadata names them.
 type Found = (String, String, String, Option<String>, Option<BTreeSet<NodeId>>);
 
-/// A Python distribution by its `METADATA`.
+/// A Python distribution by its `METADATA`, or what was there before that.
 fn python(tree: &Tree<'_>, metadata: NodeId) -> Result<Option<Found>, ImageError> {
     let text = read(tree, metadata)?;
     // Fields end at the first empty line.
@@ -71,7 +74,8 @@ fn python(tree: &Tree<'_>, metadata: NodeId) -> Result<Option<Found>, ImageError
     let normal = words.collect::<Vec<_>>().join("-").to_lowercase();
     let Some(purl) = url("pypi", None, &normal, &version) else { return Ok(None) };
     let directory = tree.node(metadata).parent;
-    let files = match tree.child(directory, b"RECORD") {
+    let record = tree.child(directory, b"RECORD");
+    let files = match record.filter(|_| tree.node(metadata).name == b"METADATA") {
         Some(record) => Some(recorded(tree, directory, &read(tree, record)?)),
         None => None,
     };

@@ -157,6 +157,8 @@ fn packages_of_languages_are_listed_when_something_of_them_is_there() {
             .file(&format!("{site}/Flask_X-1.2.dist-info/RECORD"), record)
             .file(&format!("{site}/other-1.2.dist-info/METADATA"), &metadata("other"))
             .file(&format!("{site}/bare-1.2.dist-info/METADATA"), &metadata("bare"))
+            .file(&format!("{site}/egg-1.2.egg-info/PKG-INFO"), &metadata("egg"))
+            .file(&format!("{site}/file-1.2.egg-info"), &metadata("file"))
             .file("app/package.json", "{\"name\":\"app\",\"version\":\"1\"}")
             .file(
                 "app/node_modules/@s/p/package.json",
@@ -172,6 +174,8 @@ fn packages_of_languages_are_listed_when_something_of_them_is_there() {
     for path in [
         format!("/{site}/flask_x/__init__.py"),
         format!("/{site}/bare-1.2.dist-info/METADATA"),
+        format!("/{site}/egg-1.2.egg-info/PKG-INFO"),
+        format!("/{site}/file-1.2.egg-info"),
         "/app/node_modules/@s/p/index.js".into(),
         "/app/node_modules/@s/p/node_modules/q/index.js".into(),
     ] {
@@ -189,6 +193,8 @@ fn packages_of_languages_are_listed_when_something_of_them_is_there() {
         [
             ("pkg:npm/%40s/p@2.0.0", Presence::Full, 1, 1),
             ("pkg:pypi/bare@1.2", Presence::Unknown, 0, 0),
+            ("pkg:pypi/egg@1.2", Presence::Unknown, 0, 0),
+            ("pkg:pypi/file@1.2", Presence::Unknown, 0, 0),
             ("pkg:pypi/flask-x@1.2", Presence::Partial, 1, 3),
         ]
     );
