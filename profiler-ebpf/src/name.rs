@@ -32,10 +32,15 @@ pub fn from_kernel(buffer: *mut u8, string: u64) -> Option<usize> {
     length(read)
 }
 
-/// The helpers count the NUL.
+/// The helpers count the NUL; that of an empty string from user space not on
+/// every kernel (6.12 answers 0, 6.18 answers 1).
 #[inline(always)]
 fn length(read: i64) -> Option<usize> {
-    if read > 0 { Some((read - 1) as usize & (NAME_MAX - 1)) } else { None }
+    match read {
+        ..0 => None,
+        0 => Some(0),
+        _ => Some((read - 1) as usize & (NAME_MAX - 1)),
+    }
 }
 
 /// Whether the name in the buffer starts with a slash.

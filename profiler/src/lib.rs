@@ -14,6 +14,8 @@ pub mod export;
 pub mod files;
 pub mod image;
 pub mod minimize;
+pub mod packages;
 pub mod profile;
 pub mod report;
+pub mod sbom;
 pub mod session;

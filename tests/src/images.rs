@@ -15,6 +15,34 @@ pub fn base() -> String {
         .unwrap_or_else(|_| "profiler-xtask/debian:bookworm".to_owned())
 }
 
+/// Debian for arm64: packages unpacked, no program of it ever run.
+#[track_caller]
+pub fn arm64() -> Image {
+    let image = Image { name: "profiler-test/arm64".into(), temporary: false };
+    if !image.exists() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let archive = directory.path().join("arm64.tar");
+        output(
+            Command::new("mmdebstrap")
+                .args(["--quiet", "--arch=arm64", "--variant=extract"])
+                .args(["--include=bash,coreutils,libc-bin"])
+                .args(["--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", "bookworm"])
+                .arg(&archive),
+        );
+        fs::write(directory.path().join("Dockerfile"), "FROM scratch\nADD arm64.tar /\n")
+            .expect("a Dockerfile");
+        docker([
+            "build".as_ref(),
+            "--quiet".as_ref(),
+            "--platform=linux/arm64".as_ref(),
+            "--tag".as_ref(),
+            image.name.as_ref(),
+            directory.path().as_os_str(),
+        ]);
+    }
+    image
+}
+
 /// Builds `profiler-test/NAME` from a Dockerfile; `fill` puts files into the
 /// build context.
 #[track_caller]
@@ -114,7 +142,7 @@ pub fn nginx() -> Image {
 
 /// Debian with Python.
 #[track_caller]
-fn python() -> Image {
+pub fn python() -> Image {
     let dockerfile = format!(
         "FROM {}\n\
          RUN apt-get update \\\n \

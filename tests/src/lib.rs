@@ -7,11 +7,16 @@
 
 pub mod cases;
 pub mod containerd;
+pub mod distros;
 pub mod engine;
+pub mod faithful;
 pub mod images;
 pub mod oracle;
 pub mod profile;
 pub mod program;
+pub mod registry;
+pub mod scanner;
+pub mod tokens;
 pub mod watch;
 
 use std::time::{Duration, Instant};

@@ -121,3 +121,67 @@ fn an_unknown_format_is_refused() {
     assert_eq!(outcome.code, 2, "{outcome:#?}");
     assert!(outcome.stderr.contains("dockerfile"), "the formats are not listed: {outcome:#?}");
 }
+
+#[test]
+fn the_dockerfile_takes_nothing_of_the_builder_and_keeps_capabilities() {
+    use integration_tests::faithful::Case;
+    let base = images::base();
+    let case = Case::build(
+        "export",
+        &format!(
+            "FROM {base}\n\
+             RUN apt-get update && apt-get install -y --no-install-recommends libcap2-bin \
+              && cp /usr/bin/id /srv/id && setcap cap_chown+ep /srv/id && chmod 4755 /srv/id\n\
+             ADD etc.tar /\n"
+        ),
+        |context| {
+            let mut builder = tar::Builder::new(fs::File::create(context.join("etc.tar")).unwrap());
+            for name in ["hosts", "hostname"] {
+                let mut header = tar::Header::new_gnu();
+                header.set_mode(0o640);
+                header.set_size(10);
+                header.set_mtime(0);
+                builder
+                    .append_data(&mut header, format!("etc/{name}"), &b"the image\n"[..])
+                    .unwrap();
+            }
+            builder.finish().unwrap();
+        },
+    );
+    case.profile(&["--user", "nobody"], &["sh", "-c", "/srv/id --user; getcap /srv/id"]);
+    let directory = tempfile::tempdir().unwrap();
+    Outcome::of(
+        profiler(["export", "--format", "dockerfile", "--image", &case.image.name, "-o"])
+            .arg(directory.path().join("Dockerfile"))
+            .arg(case.profile_file()),
+    )
+    .succeeded();
+    let result = Image::future("export-tar");
+    docker([
+        "build".as_ref(),
+        "--quiet".as_ref(),
+        "--tag".as_ref(),
+        result.name.as_ref(),
+        directory.path().as_os_str(),
+    ]);
+    let layers = integration_tests::faithful::layers_of(&result);
+    let entry = |path: &str| {
+        let found = integration_tests::faithful::all(&layers, path.as_bytes());
+        assert_eq!(found.len(), 1, "{path}: {found:?}");
+        found[0].clone()
+    };
+    for name in ["etc/hosts", "etc/hostname"] {
+        let entry = entry(name);
+        assert_eq!(entry.data, b"the image\n", "{name} is the builder's");
+        assert_eq!(entry.mode, 0o640, "{name}");
+    }
+    let below = |prefix: &str| {
+        let below = layers.iter().flatten().filter(|e| e.path.starts_with(prefix.as_bytes()));
+        below.map(|e| String::from_utf8_lossy(&e.path).into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(below("proc/"), Vec::<String>::new());
+    assert_eq!(below("dev/"), Vec::<String>::new());
+    let program = entry("srv/id");
+    assert_eq!(program.mode, 0o4755);
+    assert!(program.xattrs.contains_key("security.capability"), "{program:?}");
+}

@@ -2,8 +2,11 @@
 
 mod base;
 mod bench;
+mod corpus;
 mod demo;
 mod engine;
+mod fuzz;
+mod python;
 mod setup;
 mod shell;
 mod test;
@@ -29,9 +32,13 @@ enum Task {
     Demo,
     /// Run every check: formatting, clippy, unit and integration tests.
     Test(test::Args),
+    /// Profile, minimize and test real applications; a table of all.
+    Corpus(corpus::Args),
     /// Measure what profiling costs, beside other observers.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run the fuzz targets, each for a while.
+    Fuzz(fuzz::Args),
     /// Run the table of cases on other kernels, in emulated machines.
     Vm(vm::Args),
 }
@@ -41,7 +48,9 @@ fn main() -> ExitCode {
         Task::Setup => setup::run(),
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
+        Task::Corpus(args) => corpus::run(&args),
         Task::Bench(bench) => bench::run(bench),
+        Task::Fuzz(args) => fuzz::run_targets(&args),
         Task::Vm(args) => vm::run(&args),
     };
     match result {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::python;
 use crate::shell::{self, as_root, cargo, command, find, output, say};
 
 const BPF_LINKER: &str = "0.13.0";
@@ -15,7 +16,7 @@ const LLVM: &str = "22";
 
 /// Programs, and the package that has each. Asked for by program, because
 /// they may well come from elsewhere (Docker's own packages, a local build).
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("gcc", "gcc"),
     ("g++", "g++"),
     ("pkg-config", "pkg-config"),
@@ -26,6 +27,8 @@ const PROGRAMS: [(&str, &str); 18] = [
     ("runc", "runc"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
+    ("docker-registry", "docker-registry"),
+    ("openssl", "openssl"),
     ("mmdebstrap", "mmdebstrap"),
     ("busybox", "busybox-static"),
     ("iptables", "iptables"),
@@ -55,7 +58,9 @@ pub fn run_steps() -> Result<()> {
         say("packages: nothing missing");
     }
     toolchain(&mut apt)?;
-    linker(&mut apt)
+    linker(&mut apt)?;
+    python::ensure()?;
+    Ok(())
 }
 
 /// Runs the task and says that it is through.

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use crate::engine::Engine;
 use crate::shell::{self, cargo, is_root, say, target};
-use crate::{base, setup, vm};
+use crate::{base, corpus, python, setup, vm};
 
 /// Arguments of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -36,13 +36,15 @@ pub fn run(args: &Args) -> Result<()> {
         .args(&args.filter)
         .env("PROFILER_BIN", target().join("debug/profiler"))
         .env("PROFILER_CASES_BIN", cases)
-        .env("PROFILER_TEST_BASE", base::NAME);
+        .env("PROFILER_TEST_BASE", base::NAME)
+        .env("PROFILER_TEST_PYTHON", python::ensure()?);
     if !is_root() {
         // Profiling needs root: cargo starts the test programs through this.
         tests.env(format!("CARGO_TARGET_{}_RUNNER", host()), shell::sudo().join(" "));
     }
     shell::run(&mut tests)?;
     if args.filter.is_none() {
+        corpus::run(&corpus::Args::of(&corpus::QUICK))?;
         vm::run_steps(&vm::Args::default())?;
     }
     say("test: every check passed");

@@ -11,6 +11,7 @@ mod output;
 mod record;
 mod run;
 mod terminal;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -44,9 +45,11 @@ enum Command {
     /// Profile containers that are already running.
     Record(record::Args),
     /// Build an image that holds only what the profile needs.
-    Minimize(minimize::Args),
+    Minimize(Box<minimize::Args>),
     /// Write a profile's allow-list for another image builder.
     Export(export::Args),
+    /// Check that an image is whole and well-formed.
+    Validate(validate::Args),
 }
 
 /// Parses the arguments, runs the verb, prints an error on one line.
@@ -74,8 +77,9 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => (2, doctor::run(args)),
         Command::Run(args) => (125, run::run(args, cli.quiet)),
         Command::Record(args) => (2, record::run(args, cli.quiet)),
-        Command::Minimize(args) => (2, minimize::run(args, cli.quiet)),
+        Command::Minimize(args) => (2, minimize::run(*args, cli.quiet)),
         Command::Export(args) => (2, export::run(args)),
+        Command::Validate(args) => (2, validate::run(args)),
     };
     result.unwrap_or_else(|error| {
         // One line: cause chains join with a colon, line breaks would split

@@ -79,15 +79,27 @@ pub fn identify_path(path: &str) -> Option<Group> {
     identify(&names)
 }
 
-/// Path of a process's group in the v2 hierarchy, where the kernel's own names
-/// lead. Gives nothing when the process is gone.
+/// Path of a process's group: in the v2 hierarchy, where the kernel's own
+/// names lead; on a machine that has cgroup v1 alone, where every task is in
+/// the v2 root, the one that says most of its container. Gives nothing when
+/// the process is gone.
 pub fn group_of(pid: u32) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("0::").map(str::to_owned))
+    path_in_listing(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
 }
 
-/// The container of a process by its groups in any hierarchy, for machines
-/// that have cgroup v1 alone: there every task is in the v2 root. Gives
+fn path_in_listing(text: &str) -> Option<String> {
+    let unified = text.lines().find_map(|line| line.strip_prefix("0::"));
+    match unified {
+        Some(path) if path != "/" => Some(path.to_owned()),
+        _ => match identify_listing(text) {
+            Some(group) => Some(group.path),
+            None => unified.map(str::to_owned),
+        },
+    }
+}
+
+/// The container of a process by its groups in any hierarchy: what an engine
+/// says of a process must hold on machines of all cgroup versions. Gives
 /// nothing when the process is gone.
 pub fn identify_pid(pid: u32) -> Option<Group> {
     identify_listing(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
@@ -264,5 +276,17 @@ mod tests {
         let found = identify_listing("4:memory:/outer/web\n3:pids:/web\n0::/\n").unwrap();
         assert_eq!(found.container, (Engine::Unknown, "/web".into()));
         assert_eq!(identify_listing("3:pids:/\n0::/\n"), None);
+    }
+
+    #[test]
+    fn the_group_of_a_process_is_told_on_machines_of_all_versions() {
+        for (listing, path) in [
+            (format!("3:pids:/other\n0::/docker/{ID}\n"), format!("/docker/{ID}")),
+            (format!("4:cpu:/\n3:pids:/docker/{ID}\n0::/\n"), format!("/docker/{ID}")),
+            (format!("3:pids:/docker/{ID}\n"), format!("/docker/{ID}")),
+            ("3:pids:/\n0::/\n".to_owned(), "/".to_owned()),
+        ] {
+            assert_eq!(path_in_listing(&listing), Some(path), "{listing}");
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! A multi-stage Dockerfile for any builder, BuildKit or not.
 //!
 //! Where the source image has a shell and GNU tar, its own tar picks the
-//! files: links, owners and modes survive. Where it has none, each file is
-//! copied by name; a builder follows symlinks then, so a directory link
-//! becomes a directory and a file link a copy.
+//! files: links, owners, modes and file capabilities survive. Where it has
+//! none, each file is copied by name; a builder follows symlinks then, so a
+//! directory link becomes a directory and a file link a copy.
 
-use std::io::{self, Write};
+mod config;
+mod mounted;
+
+use std::io::Write;
 
 use serde_json::Value;
 
@@ -15,6 +18,9 @@ use crate::image::{NodeKind, Tree};
 /// Bytes of names in one instruction; builders limit the line, the kernel
 /// the argument.
 const CHUNK: usize = 16 * 1024;
+
+/// What the first stage is done with.
+const TOOLS: [&str; 6] = ["sh", "tar", "mkdir", "chmod", "chown", "rm"];
 
 pub(super) struct Dockerfile;
 
@@ -28,24 +34,27 @@ impl Format for Dockerfile {
             by_name(export, name, writer)?;
         }
         let config: Value = serde_json::from_slice(&export.image.config).unwrap_or_default();
-        instructions(config.get("config").unwrap_or(&Value::Null), writer)?;
-        Ok(())
+        config::instructions(config.get("config").unwrap_or(&Value::Null), writer)
     }
 }
 
-/// A shell, and a tar that is not busybox's (which lacks `--null`).
+/// A shell and tools, and a tar that is not busybox's (which lacks `--null`).
 fn has_tools(tree: &Tree<'_>) -> bool {
-    let tar = ["/bin/tar", "/usr/bin/tar"].iter().any(|path| {
-        let end = tree.walk(path.as_bytes(), true).end;
-        end.is_some_and(|end| !tree.path(end).ends_with(b"busybox"))
-    });
-    tar && tree.walk(b"/bin/sh", true).end.is_some()
+    TOOLS.iter().all(|tool| {
+        ["/bin", "/usr/bin"].iter().any(|directory| {
+            let end = tree.walk(format!("{directory}/{tool}").as_bytes(), true).end;
+            end.is_some_and(|end| *tool != "tar" || !tree.path(end).ends_with(b"busybox"))
+        })
+    })
 }
 
-fn by_tar(export: &Export<'_>, name: &str, writer: &mut dyn Write) -> io::Result<()> {
+fn by_tar(export: &Export<'_>, name: &str, writer: &mut dyn Write) -> Result<(), ExportError> {
     writeln!(writer, "FROM {name} AS pick\nUSER 0\nWORKDIR /\nSHELL [\"/bin/sh\", \"-c\"]")?;
     let mut line = String::new();
-    for (path, _) in export.paths() {
+    for (path, id) in export.paths() {
+        if mounted::hides(&path) && !matches!(export.tree.node(id).kind, NodeKind::Symlink(_)) {
+            continue;
+        }
         let word = format!(" '{}'", escaped(&path));
         if line.len() + word.len() > CHUNK {
             chunk(&line, writer)?;
@@ -54,14 +63,21 @@ fn by_tar(export: &Export<'_>, name: &str, writer: &mut dyn Write) -> io::Result
         line.push_str(&word);
     }
     chunk(&line, writer)?;
+    // By a file and not a pipe, whose first half could fail unseen: this shell
+    // may know no pipefail.
+    let options = "--numeric-owner --xattrs --xattrs-include=security.capability";
     writeln!(
         writer,
-        "RUN mkdir /.picked && tar -C / --no-recursion --null -T /.paths0 -cf - | tar -C /.picked -xpf -\n\
-         FROM scratch\nCOPY --from=pick /.picked/ /"
-    )
+        "RUN : >> /.paths0 && mkdir /.picked \\\n \
+         && tar -C / {options} --no-recursion --null -T /.paths0 -cf /.picked.tar \\\n \
+         && tar -C /.picked {options} -xpf /.picked.tar && rm /.picked.tar"
+    )?;
+    mounted::make(export, writer)?;
+    writeln!(writer, "FROM scratch\nCOPY --from=pick /.picked/ /")?;
+    Ok(())
 }
 
-fn chunk(words: &str, writer: &mut dyn Write) -> io::Result<()> {
+fn chunk(words: &str, writer: &mut dyn Write) -> std::io::Result<()> {
     if words.is_empty() {
         Ok(())
     } else {
@@ -82,12 +98,8 @@ fn escaped(path: &[u8]) -> String {
         .collect()
 }
 
-fn by_name(export: &Export<'_>, name: &str, writer: &mut dyn Write) -> io::Result<()> {
-    writeln!(
-        writer,
-        "# The image has no shell and GNU tar: files are copied one by one, symlinks as what they lead to.\n\
-         FROM {name} AS source\nFROM scratch"
-    )?;
+fn by_name(export: &Export<'_>, name: &str, writer: &mut dyn Write) -> Result<(), ExportError> {
+    let mut copies = String::new();
     for (path, id) in export.paths() {
         // Directories come with the files in them.
         if matches!(export.tree.node(id).kind, NodeKind::File | NodeKind::Symlink(_)) {
@@ -95,94 +107,38 @@ fn by_name(export: &Export<'_>, name: &str, writer: &mut dyn Write) -> io::Resul
             if leads_to.is_some_and(|end| export.tree.node(end).kind != NodeKind::File) {
                 continue;
             }
-            let Ok(path) = std::str::from_utf8(&path) else { continue };
-            let path = Value::String(format!("/{path}"));
-            writeln!(writer, "COPY --from=source [{path}, {path}]")?;
+            copies.push_str(&copy(&path)?);
         }
     }
+    writeln!(
+        writer,
+        "# The image has no shell and GNU tar: files are copied one by one, symlinks as what they lead to.\n\
+         FROM {name} AS source\nFROM scratch"
+    )?;
+    writer.write_all(copies.as_bytes())?;
     Ok(())
 }
 
-/// The config as instructions.
-fn instructions(config: &Value, writer: &mut dyn Write) -> io::Result<()> {
-    let text = |key: &str| config.get(key).and_then(Value::as_str).filter(|t| !t.is_empty());
-    let keys = |key: &str| {
-        let map = config.get(key).and_then(Value::as_object);
-        map.into_iter().flatten().map(|(key, _)| key.clone()).collect::<Vec<_>>()
-    };
-    for entry in config.get("Env").and_then(Value::as_array).into_iter().flatten() {
-        if let Some((name, value)) = entry.as_str().and_then(|entry| entry.split_once('=')) {
-            writeln!(writer, "ENV {name}={}", quoted(value))?;
+/// The instruction that copies one file. The source is a pattern (Go's
+/// `filepath.Match`), where a class of one takes a character as it stands.
+/// Quotes, backslashes and variables mean something to some builders and
+/// nothing to others, so names with them are refused, as are those that are
+/// not UTF-8.
+fn copy(path: &[u8]) -> Result<String, ExportError> {
+    let uncopyable = || ExportError::Uncopyable(String::from_utf8_lossy(path).into_owned());
+    let path = std::str::from_utf8(path).map_err(|_| uncopyable())?;
+    if path.contains(['\\', '\'', '"', '$']) {
+        return Err(uncopyable());
+    }
+    let mut pattern = String::from("/");
+    for character in path.chars() {
+        match character {
+            '*' | '?' | '[' => pattern.extend(['[', character, ']']),
+            _ => pattern.push(character),
         }
     }
-    for (key, value) in config.get("Labels").and_then(Value::as_object).into_iter().flatten() {
-        writeln!(writer, "LABEL {}={}", quoted(key), quoted(value.as_str().unwrap_or_default()))?;
-    }
-    for port in keys("ExposedPorts") {
-        writeln!(writer, "EXPOSE {port}")?;
-    }
-    if let Some(directory) = text("WorkingDir") {
-        writeln!(writer, "WORKDIR {directory}")?;
-    }
-    if let Some(user) = text("User") {
-        writeln!(writer, "USER {user}")?;
-    }
-    let volumes = keys("Volumes");
-    if !volumes.is_empty() {
-        writeln!(writer, "VOLUME {}", Value::from(volumes))?;
-    }
-    if let Some(signal) = text("StopSignal") {
-        writeln!(writer, "STOPSIGNAL {signal}")?;
-    }
-    for (instruction, key) in [("SHELL", "Shell"), ("ENTRYPOINT", "Entrypoint"), ("CMD", "Cmd")] {
-        if let Some(list @ Value::Array(words)) = config.get(key)
-            && !words.is_empty()
-        {
-            writeln!(writer, "{instruction} {list}")?;
-        }
-    }
-    if let Some(check) = config.get("Healthcheck") {
-        health_check(check, writer)?;
-    }
-    Ok(())
-}
-
-fn health_check(check: &Value, writer: &mut dyn Write) -> io::Result<()> {
-    let Some(test) = check.get("Test").and_then(Value::as_array) else { return Ok(()) };
-    let Some((kind, words)) = test.split_first() else { return Ok(()) };
-    if kind.as_str() == Some("NONE") {
-        return writeln!(writer, "HEALTHCHECK NONE");
-    }
-    let mut options = String::new();
-    for (option, key) in
-        [("interval", "Interval"), ("timeout", "Timeout"), ("start-period", "StartPeriod")]
-    {
-        if let Some(nanoseconds) = check.get(key).and_then(Value::as_i64).filter(|&n| n > 0) {
-            options.push_str(&format!("--{option}={nanoseconds}ns "));
-        }
-    }
-    if let Some(retries) = check.get("Retries").and_then(Value::as_i64).filter(|&n| n > 0) {
-        options.push_str(&format!("--retries={retries} "));
-    }
-    match (kind.as_str(), words) {
-        (Some("CMD-SHELL"), [command]) => {
-            writeln!(writer, "HEALTHCHECK {options}CMD {}", command.as_str().unwrap_or_default())
-        }
-        _ => writeln!(writer, "HEALTHCHECK {options}CMD {}", Value::from(words)),
-    }
-}
-
-/// A value in double quotes; builders expand variables in there.
-fn quoted(value: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in value.chars() {
-        if matches!(character, '"' | '\\' | '$') {
-            quoted.push('\\');
-        }
-        quoted.push(character);
-    }
-    quoted.push('"');
-    quoted
+    let (pattern, path) = (Value::String(pattern), Value::String(format!("/{path}")));
+    Ok(format!("COPY --from=source [{pattern}, {path}]\n"))
 }
 
 #[cfg(test)]
@@ -190,25 +146,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_config_becomes_instructions() {
-        let config = serde_json::json!({
-            "Env": ["PATH=/bin", "MONEY=a\"$b"],
-            "User": "www",
-            "WorkingDir": "/srv",
-            "Entrypoint": ["nginx", "-g"],
-            "Healthcheck": {"Test": ["CMD-SHELL", "true || false"], "Interval": 5_000_000_000_i64},
-        });
-        let mut text = Vec::new();
-        instructions(&config, &mut text).unwrap();
+    fn unusual_bytes_are_octal() {
+        assert_eq!(escaped(b"etc/a b\n'\xff"), "etc/a\\0040b\\0012\\0047\\0377");
+    }
+
+    #[test]
+    fn a_copied_name_is_no_pattern() {
         assert_eq!(
-            String::from_utf8(text).unwrap(),
-            "ENV PATH=\"/bin\"\nENV MONEY=\"a\\\"\\$b\"\nWORKDIR /srv\nUSER www\n\
-             ENTRYPOINT [\"nginx\",\"-g\"]\nHEALTHCHECK --interval=5000000000ns CMD true || false\n"
+            copy(b"srv/a[1]*?.txt").unwrap(),
+            "COPY --from=source [\"/srv/a[[]1][*][?].txt\", \"/srv/a[1]*?.txt\"]\n"
+        );
+        assert_eq!(
+            copy("srv/caf\u{e9} x".as_bytes()).unwrap(),
+            "COPY --from=source [\"/srv/caf\u{e9} x\", \"/srv/caf\u{e9} x\"]\n"
         );
     }
 
     #[test]
-    fn unusual_bytes_are_octal() {
-        assert_eq!(escaped(b"etc/a b\n'\xff"), "etc/a\\0040b\\0012\\0047\\0377");
+    fn a_name_that_cannot_be_copied_is_an_error_and_not_left_out() {
+        for name in [b"srv/caf\xe9".as_slice(), b"a$b", b"a'b", b"a\"b", b"a\\b"] {
+            let error = copy(name).unwrap_err().to_string();
+            assert!(error.contains("paths0"), "{error}");
+        }
     }
 }

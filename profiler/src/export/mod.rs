@@ -15,6 +15,19 @@ pub enum ExportError {
     /// The format cannot tell this path.
     #[error("path {0:?} cannot stand in a list of lines; use --format paths0")]
     Unspeakable(String),
+    /// A Dockerfile cannot tell this path.
+    #[error(
+        "path {0:?} cannot stand in a Dockerfile that copies file by file, and the image has no shell and GNU tar to pick it; use --format paths0"
+    )]
+    Uncopyable(String),
+    /// A Dockerfile cannot tell this part of the config.
+    #[error(
+        "{0} of the image's config has a line break, which a Dockerfile cannot tell; use --format paths0"
+    )]
+    LineBreak(String),
+    /// The image could not be read.
+    #[error(transparent)]
+    Image(#[from] crate::image::ImageError),
     /// Writing failed.
     #[error("cannot write the export: {0}; choose another place with -o")]
     Io(#[from] io::Error),

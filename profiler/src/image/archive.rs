@@ -176,7 +176,15 @@ pub fn read(
         })
         .collect::<Result<Vec<_>, ImageError>>()?;
     let layers = layers::read(image, &stored, options)?;
-    Ok(SourceImage { reference: image.into(), id, manifest_digest: None, config, diff_ids, layers })
+    Ok(SourceImage {
+        reference: image.into(),
+        id,
+        manifest_digest: None,
+        config,
+        diff_ids,
+        layers,
+        platforms: Vec::new(),
+    })
 }
 
 /// Writes an archive file.

@@ -33,10 +33,23 @@ pub fn open(reference: &Reference, options: &OpenOptions<'_>) -> Result<SourceIm
         }
         Err(why) => log::info!("reading {reference} through the daemon's export: {why}"),
     }
+    archive::read(&reference.to_string(), None, saved(&docker, reference)?, options)
+}
+
+/// What the daemon exports of an image, an archive.
+///
+/// # Errors
+/// When it has no such image or cannot export it.
+pub fn export(reference: &Reference) -> Result<Blob, ImageError> {
+    let docker = Docker::from_env()?;
+    inspect(&docker, reference)?;
+    saved(&docker, reference)
+}
+
+fn saved(docker: &Docker, reference: &Reference) -> Result<Blob, ImageError> {
     let mut file = temporary()?;
     docker.get_to_writer(&format!("/images/{}/get", escape(&reference.name, NAME)), &mut file)?;
-    let blob = Blob::whole(file).map_err(ImageError::io("read", std::env::temp_dir()))?;
-    archive::read(&reference.to_string(), None, blob, options)
+    Blob::whole(file).map_err(ImageError::io("read", std::env::temp_dir()))
 }
 
 fn inspect(docker: &Docker, reference: &Reference) -> Result<Value, ImageError> {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::{RegistryError, StorageError};
 use crate::container::docker::DockerError;
 
 /// Why an image could not be read or written.
@@ -10,7 +11,7 @@ use crate::container::docker::DockerError;
 pub enum ImageError {
     /// The reference cannot be understood.
     #[error(
-        "image reference {text}: {why}; use docker-daemon:NAME, docker-archive:FILE, oci:DIR[:TAG] or oci-archive:FILE[:TAG]"
+        "image reference {text}: {why}; use docker-daemon:NAME, docker-archive:FILE, oci:DIR[:TAG], oci-archive:FILE[:TAG], containers-storage:NAME or docker://HOST/NAME[:TAG]"
     )]
     Reference {
         /// As given.
@@ -74,6 +75,12 @@ pub enum ImageError {
     /// See [`DockerError`].
     #[error(transparent)]
     Docker(#[from] DockerError),
+    /// See [`RegistryError`].
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// See [`StorageError`].
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The daemon took the archive but refused the image.
     #[error("the Docker daemon did not load the image: {0}")]
     Load(String),

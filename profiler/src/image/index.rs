@@ -104,6 +104,12 @@ pub fn choose<'a>(
     })
 }
 
+/// Platforms of the images among these descriptors, in order.
+pub fn platforms(descriptors: &[&Value]) -> Vec<Platform> {
+    let images = descriptors.iter().filter(|descriptor| is_image(descriptor));
+    images.filter_map(|descriptor| Platform::of(descriptor.get("platform")?)).collect()
+}
+
 /// Whether a descriptor is of an image, and not of the provenance or SBOM that
 /// BuildKit and others put beside.
 pub fn is_image(descriptor: &Value) -> bool {

@@ -33,7 +33,8 @@ use super::{
 };
 use crate::files::directory_of;
 
-const TAG: &str = "org.opencontainers.image.ref.name";
+/// The annotation that carries a tag.
+pub(super) const TAG: &str = "org.opencontainers.image.ref.name";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Opens a layout directory.
@@ -93,7 +94,8 @@ pub fn read(
 ) -> Result<SourceImage, ImageError> {
     let image = reference.to_string();
     let index = json_of(&image, "index.json", &get("index.json")?)?.1;
-    let (manifest_digest, manifest) = manifest(&image, reference, &index, get, options.platform)?;
+    let Chosen { digest: manifest_digest, manifest, platforms } =
+        manifest(&image, reference, &index, get, options.platform)?;
     let missing = |what: &str| ImageError::damaged(&image, format!("its manifest has no {what}"));
     let config_descriptor = manifest.get("config").ok_or_else(|| missing("config"))?;
     let id = digest_in(&image, config_descriptor)?;
@@ -127,7 +129,16 @@ pub fn read(
         config,
         diff_ids,
         layers,
+        platforms,
     })
+}
+
+/// A manifest that was found.
+struct Chosen {
+    digest: String,
+    manifest: Value,
+    /// What the index has that it is of; nothing without an index.
+    platforms: Vec<Platform>,
 }
 
 /// Finds the manifest of the tag and platform asked for.
@@ -137,7 +148,7 @@ fn manifest(
     index: &Value,
     get: &Get<'_>,
     platform: Option<&Platform>,
-) -> Result<(String, Value), ImageError> {
+) -> Result<Chosen, ImageError> {
     let all = index.get("manifests").and_then(Value::as_array);
     let all = all.map(Vec::as_slice).unwrap_or_default();
     let tag_of = |m: &Value| Some(m.get("annotations")?.get(TAG)?.as_str()?.to_owned());
@@ -160,18 +171,20 @@ fn manifest(
             next: "; name one, oci:DIR:TAG".into(),
         });
     }
-    let mut chosen = match candidates.as_slice() {
+    let (mut chosen, mut platforms) = match candidates.as_slice() {
         // Its document may be an index, whatever platform it has.
-        [only] => (*only).clone(),
-        several => index::choose(image, several, platform)?.clone(),
+        [only] => ((*only).clone(), Vec::new()),
+        several => (index::choose(image, several, platform)?.clone(), index::platforms(several)),
     };
     for _ in 0..NESTED_MAX {
         let (digest, document) = json_blob(image, &chosen, get)?;
         if index::document(image, &document)? == Document::Manifest {
-            return Ok((digest, document));
+            return Ok(Chosen { digest, manifest: document, platforms });
         }
         let inside = document.get("manifests").and_then(Value::as_array).into_iter().flatten();
-        chosen = index::choose(image, &inside.collect::<Vec<_>>(), platform)?.clone();
+        let inside: Vec<&Value> = inside.collect();
+        chosen = index::choose(image, &inside, platform)?.clone();
+        platforms = index::platforms(&inside);
     }
     Err(ImageError::damaged(image, format!("indexes in indexes, more than {NESTED_MAX} deep")))
 }
@@ -333,21 +346,34 @@ fn write_blobs(
     }
     let manifest = manifest.to_string().into_bytes();
     let digest = put(&blobs, &manifest)?;
-    replace(&root.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    let descriptor = json!({"mediaType": MANIFEST, "digest": digest, "size": manifest.len()});
+    publish(root, descriptor, output.tag.as_deref())?;
+    Ok(Written { id, bytes, layers: diff_ids.len() })
+}
 
+/// Names a manifest or index whose blobs are in a layout; what had the tag
+/// before goes, with what nothing else needs of it.
+///
+/// # Errors
+/// When the layout's files cannot be written.
+pub(super) fn publish(
+    root: &Path,
+    mut descriptor: Value,
+    tag: Option<&str>,
+) -> Result<(), ImageError> {
+    replace(&root.join("oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)?;
     let index_path = root.join("index.json");
     let mut index: Value = fs::read(&index_path)
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
         .unwrap_or_else(|| json!({"schemaVersion": 2, "manifests": []}));
-    let mut descriptor = json!({"mediaType": MANIFEST, "digest": digest, "size": manifest.len()});
-    if let Some(tag) = &output.tag {
+    if let Some(tag) = tag {
         descriptor["annotations"] = json!({ TAG: tag });
     }
     let mut gone = Vec::new();
     if let Some(manifests) = index.get_mut("manifests").and_then(Value::as_array_mut) {
         let all = std::mem::take(manifests).into_iter();
-        (gone, *manifests) = all.partition(|m| is_named(m, output.tag.as_deref()));
+        (gone, *manifests) = all.partition(|m| is_named(m, tag));
         manifests.push(descriptor);
         // What was attached to the old image alone goes with it.
         let about_gone = |m: &Value| garbage::is_about(root, m, &gone, manifests);
@@ -357,7 +383,7 @@ fn write_blobs(
     }
     replace(&index_path, index.to_string().as_bytes())?;
     garbage::sweep(root, &gone, &index);
-    Ok(Written { id, bytes, layers: diff_ids.len() })
+    Ok(())
 }
 
 /// Writes one compressed layer: its descriptor, its diff ID, its bytes.
@@ -414,13 +440,20 @@ fn descriptor(compression: Compression, digest: &str, size: u64) -> Value {
 }
 
 /// Stores a small blob and returns its digest.
-fn put(blobs: &Path, bytes: &[u8]) -> Result<String, ImageError> {
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn put(blobs: &Path, bytes: &[u8]) -> Result<String, ImageError> {
     let digest = digest_of(bytes);
     replace(&blobs.join(digest.trim_start_matches("sha256:")), bytes)?;
     Ok(digest)
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+/// Replaces a file by one of these bytes.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
     let mut file = beside(path)?;
     file.write_all(bytes).map_err(ImageError::io("write", path))?;
     appear(file, path)
@@ -450,7 +483,10 @@ pub fn write_archive(
 }
 
 /// Packs a layout in an order that is always the same.
-fn pack(root: &Path, file: &mut File) -> std::io::Result<()> {
+///
+/// # Errors
+/// When it cannot be read or written.
+pub(super) fn pack(root: &Path, file: &mut File) -> std::io::Result<()> {
     let mut writer = BufWriter::with_capacity(1 << 20, file);
     append(&mut writer, "blobs/", 0, true)?;
     append(&mut writer, "blobs/sha256/", 0, true)?;

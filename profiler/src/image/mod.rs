@@ -27,28 +27,39 @@ mod index;
 mod layer;
 mod layers;
 mod layout;
+mod multi;
 mod overlay2;
 mod parallel;
 mod parser;
 mod platform;
 mod reference;
+mod referrers;
+mod registry;
 mod select;
 mod sink;
 mod sparse;
+mod staged;
+mod storage;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tree;
 mod unpack;
+mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 pub use error::ImageError;
 pub use layer::Layer;
+pub use multi::{Member, check_index_output, write_index};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, Transport};
+pub use referrers::{Artifact, attach, check_attach, subject};
+pub use registry::RegistryError;
+pub use storage::StorageError;
 pub use tree::{Node, NodeId, NodeKind, ReadSeek, Tree, Walk};
 pub use unpack::Likely;
+pub use validate::{Finding, Problem, validate};
 
 /// An image that was opened.
 #[derive(Debug)]
@@ -65,6 +76,9 @@ pub struct SourceImage {
     pub diff_ids: Vec<String>,
     /// The layers, lowest first.
     pub layers: Vec<Layer>,
+    /// Platforms of the index it was taken from, its own among them; empty
+    /// when it comes from none.
+    pub platforms: Vec<Platform>,
 }
 
 /// The part of an image that is written.
@@ -146,6 +160,8 @@ pub fn open_with(
         Transport::DockerArchive => archive::open(reference, options),
         Transport::Oci => layout::open_directory(reference, options),
         Transport::OciArchive => layout::open_archive(reference, options),
+        Transport::ContainersStorage => storage::open(reference, options),
+        Transport::Registry => registry::open(reference, options),
     }
 }
 
@@ -171,6 +187,8 @@ pub fn write(
         Transport::DockerArchive => archive::write(image, &layers, output, options),
         Transport::Oci => layout::write_directory(image, &layers, output, options),
         Transport::OciArchive => layout::write_archive(image, &layers, output, options),
+        Transport::ContainersStorage => storage::write(image, &layers, output, options),
+        Transport::Registry => registry::write(image, &layers, output, options),
     }
 }
 
@@ -184,5 +202,7 @@ pub fn check_output(output: &Reference, force: bool) -> Result<(), ImageError> {
         Transport::DockerDaemon => daemon::check_output(output, force),
         Transport::DockerArchive | Transport::OciArchive => sink::check_file(output, force),
         Transport::Oci => layout::check_output(output, force),
+        Transport::ContainersStorage => storage::check_output(output, force),
+        Transport::Registry => registry::check_output(output, force),
     }
 }

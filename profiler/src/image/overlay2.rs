@@ -80,6 +80,7 @@ pub fn open(
         reference: name.clone(),
         id: id.into(),
         manifest_digest: None,
+        platforms: Vec::new(),
         config,
         diff_ids,
         layers,

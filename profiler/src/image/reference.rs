@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::ImageError;
+use super::registry::Name;
 
 /// Where an image is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,10 @@ pub enum Transport {
     Oci,
     /// An OCI image layout in a tar file.
     OciArchive,
+    /// Podman's storage, which Buildah, CRI-O and skopeo use, too.
+    ContainersStorage,
+    /// A registry.
+    Registry,
 }
 
 impl Transport {
@@ -26,7 +31,14 @@ impl Transport {
             Self::DockerArchive => "docker-archive",
             Self::Oci => "oci",
             Self::OciArchive => "oci-archive",
+            Self::ContainersStorage => "containers-storage",
+            Self::Registry => "docker",
         }
+    }
+
+    /// What stands between that word and the name.
+    fn separator(self) -> &'static str {
+        if self == Self::Registry { "://" } else { ":" }
     }
 }
 
@@ -51,13 +63,18 @@ impl FromStr for Reference {
             Transport::DockerArchive,
             Transport::OciArchive,
             Transport::Oci,
+            Transport::ContainersStorage,
+            Transport::Registry,
         ];
         let found = transports.into_iter().find_map(|transport| {
-            let rest = text.strip_prefix(transport.name())?.strip_prefix(':')?;
+            let rest = text.strip_prefix(transport.name())?.strip_prefix(transport.separator())?;
             Some((transport, rest))
         });
         let Some((transport, rest)) = found else {
-            for other in ["docker:", "containers-storage:", "dir:", "registry:"] {
+            if text.starts_with("docker:") {
+                return Err(wrong("a registry is written docker://HOST/NAME"));
+            }
+            for other in ["dir:", "registry:"] {
                 if text.starts_with(other) {
                     return Err(wrong(&format!("transport {other} is not supported")));
                 }
@@ -71,7 +88,11 @@ impl FromStr for Reference {
             return Err(wrong("nothing after the transport"));
         }
         let (name, tag) = match transport {
-            Transport::DockerDaemon => (rest, None),
+            Transport::DockerDaemon | Transport::ContainersStorage => (rest, None),
+            Transport::Registry => {
+                Name::parse(rest)?;
+                (rest, None)
+            }
             // A tag follows the last colon, unless a slash comes after it.
             _ => match rest.split_once(':') {
                 Some((name, tag)) if !name.is_empty() && !tag.is_empty() => (name, Some(tag)),
@@ -85,7 +106,7 @@ impl FromStr for Reference {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.transport.name(), self.name)?;
+        write!(f, "{}{}{}", self.transport.name(), self.transport.separator(), self.name)?;
         match &self.tag {
             Some(tag) => write!(f, ":{tag}"),
             None => Ok(()),
@@ -109,7 +130,14 @@ mod tests {
         let archive = parse("docker-archive:x.tar:nginx:1");
         assert_eq!(archive.tag.as_deref(), Some("nginx:1"));
         assert_eq!(archive.to_string(), "docker-archive:x.tar:nginx:1");
-        for wrong in ["", "oci:", "docker://x", "oci::x", "a b"] {
+        let registry = parse("docker://localhost:5000/a/b:c");
+        assert_eq!(registry.transport, Transport::Registry);
+        assert_eq!(registry.name, "localhost:5000/a/b:c");
+        assert_eq!(registry.to_string(), "docker://localhost:5000/a/b:c");
+        let storage = parse("containers-storage:localhost/a:b");
+        assert_eq!(storage.transport, Transport::ContainersStorage);
+        assert_eq!(storage.name, "localhost/a:b");
+        for wrong in ["", "oci:", "docker:x", "docker://", "docker://X", "oci::x", "a b", "dir:x"] {
             assert!(wrong.parse::<Reference>().is_err(), "{wrong}");
         }
     }

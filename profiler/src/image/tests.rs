@@ -104,6 +104,7 @@ pub(crate) fn image(layers: Vec<Vec<u8>>) -> SourceImage {
         reference: "test".into(),
         id,
         manifest_digest: None,
+        platforms: Vec::new(),
         config,
         diff_ids,
         layers: read,

@@ -1,10 +1,10 @@
 //! The set that grows: nodes to keep, each with the reason it came in for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
 
-use crate::image::{NodeId, Tree};
+use crate::image::{NodeId, NodeKind, Tree};
 
 /// What kind of reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -28,6 +28,34 @@ pub enum Rule {
     Mount,
     /// The user asked for it.
     Include,
+    /// Named in `.note.dlopen` of a kept file.
+    Dlopen,
+    /// A name service module of `nsswitch.conf`.
+    Nss,
+    /// How a character set conversion is found.
+    Gconv,
+    /// Locale data.
+    Locale,
+    /// Certificate authorities.
+    Certs,
+    /// A time zone.
+    Zone,
+    /// Of a Python distribution, package or module that is kept.
+    Python,
+    /// Of a Node.js package that is kept.
+    Node,
+    /// Of a Ruby gem that is kept.
+    Ruby,
+    /// Beside a Java virtual machine that is kept.
+    Jvm,
+    /// Beside a .NET assembly that is kept.
+    Dotnet,
+    /// Settings of a PHP extension that is kept.
+    Php,
+    /// Of a group of files that the user asked for; the detail names it.
+    Group,
+    /// The package manager's own account of what is installed, for scanners.
+    Packages,
 }
 
 /// Why something is kept.
@@ -46,6 +74,8 @@ pub struct Plan {
     pub kept: BTreeMap<NodeId, Reason>,
     /// New contents of kept files; everything else is as in the image.
     pub edits: BTreeMap<NodeId, Vec<u8>>,
+    /// Nodes that the user does not want, whatever needs them.
+    pub excluded: BTreeSet<NodeId>,
     /// Recorded paths that are not in the result, and why.
     pub unshipped: BTreeMap<Vec<u8>, String>,
     /// What could not be resolved.
@@ -107,6 +137,45 @@ impl<'a> Keeper<'a> {
             None => self.keep(walk.reached, Rule::Parent, &name),
         }
         walk.end
+    }
+
+    /// Like [`keep_walk`](Self::keep_walk), but nothing is kept for a path
+    /// that leads nowhere; whether it leads somewhere.
+    pub fn keep_present(&mut self, path: &[u8], rule: Rule, detail: &str) -> bool {
+        let present = self.tree.walk(path, true).end.is_some();
+        if present {
+            self.keep_walk(path, true, rule, detail);
+        }
+        present
+    }
+
+    /// Keeps what a path leads to with everything below, and what links in
+    /// there lead to; whether there is such a path.
+    ///
+    /// Of a directory that such a link leads to all is kept too, as of Java's
+    /// settings in `/etc`; unless it lies so high (`/etc`, `/usr/share`) that
+    /// the link cannot mean all of it.
+    pub fn keep_below(&mut self, path: &[u8], rule: Rule, detail: &str) -> bool {
+        const DEPTH_MIN: usize = 3;
+        if !self.keep_present(path, rule, detail) {
+            return false;
+        }
+        let mut pending: Vec<NodeId> = self.tree.walk(path, true).end.into_iter().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(id) = pending.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            self.keep(id, rule, detail);
+            pending.extend(self.tree.children(id));
+            if let NodeKind::Symlink(_) = self.tree.node(id).kind
+                && let Some(end) = self.keep_walk(&self.tree.path(id), true, rule, detail)
+                && self.tree.path(end).split(|&byte| byte == b'/').count() > DEPTH_MIN
+            {
+                pending.push(end);
+            }
+        }
+        true
     }
 
     /// The next kept node whose needs are to be looked at.

@@ -14,8 +14,11 @@
 
 mod check;
 mod closure;
+mod debug_twin;
+mod group;
 mod keep;
 mod likely;
+mod options;
 mod plan;
 mod policy;
 #[cfg(test)]
@@ -23,10 +26,13 @@ mod tests;
 mod touched;
 
 pub use check::{Allow, Refusal, check};
+pub use debug_twin::{Busybox, BusyboxError, DebugTwin, debug_twin};
+pub use group::{Group, UnknownGroup};
 pub use keep::{Plan, Reason, Rule};
 pub use likely::likely;
+pub use options::Options;
 pub use plan::plan;
-pub use policy::{Policy, PolicyError};
+pub use policy::{Pattern, Patterns, Policy, PolicyError, PolicyFile};
 
 use crate::image::ImageError;
 

@@ -1,39 +1,10 @@
 //! The steps of a plan, in order.
 
 use super::closure::{self, Environment};
-use super::keep::{Keeper, Plan, Rule};
-use super::{PlanError, Policy, touched};
+use super::keep::{Keeper, Plan};
+use super::{PlanError, Policy, group, touched};
 use crate::image::{SourceImage, Tree};
 use crate::profile::Profile;
-
-/// Files that a container runtime or libc looks at before any program of the
-/// image runs, and the distribution's name, without which a scanner is blind.
-const SYSTEM: [&str; 6] = [
-    "/etc/passwd",
-    "/etc/group",
-    "/etc/nsswitch.conf",
-    "/etc/os-release",
-    "/usr/lib/os-release",
-    "/etc/debian_version",
-];
-
-/// Places where runtimes mount something or programs make files. An empty
-/// directory costs nothing, a missing one breaks a container.
-const PLACES: [&str; 13] = [
-    "/proc",
-    "/sys",
-    "/dev",
-    "/tmp",
-    "/var/tmp",
-    "/run",
-    "/var/run",
-    "/run/lock",
-    "/var/lock",
-    "/var/log",
-    "/etc/hosts",
-    "/etc/hostname",
-    "/etc/resolv.conf",
-];
 
 /// Says what is kept of an image, and why.
 ///
@@ -51,19 +22,16 @@ pub fn plan(
     for profile in profiles {
         touched::keep(&mut keeper, profile);
     }
-    for path in SYSTEM {
-        if tree.walk(path.as_bytes(), true).end.is_some() {
-            keeper.keep_walk(path.as_bytes(), true, Rule::System, "users, groups, distribution");
-        }
-    }
-    for path in PLACES {
-        if tree.walk(path.as_bytes(), true).end.is_some() {
-            keeper.keep_walk(path.as_bytes(), true, Rule::Mount, "run-time directory or file");
-        }
-    }
+    closure::system::keep(&mut keeper, &environment);
+    closure::locale::keep(&mut keeper, &environment);
     closure::config::keep(&mut keeper, &environment);
     policy.include(&mut keeper)?;
-    closure::close(&mut keeper, &environment)?;
+    for &group in &policy.options.groups {
+        if !group::keep(&mut keeper, group) {
+            keeper.plan.warnings.push(format!("the image has no files of the group {group}"));
+        }
+    }
+    closure::close(&mut keeper, &environment, &policy.options)?;
     policy.exclude(&mut keeper)?;
 
     let mut plan = keeper.plan;

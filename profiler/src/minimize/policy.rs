@@ -1,110 +1,125 @@
 //! What the user asks for beside the profile.
 
-use globset::{GlobBuilder, GlobMatcher};
+mod file;
+mod patterns;
 
-use super::keep::{Keeper, Rule};
+use std::path::PathBuf;
+
+pub use file::PolicyFile;
+pub use patterns::{Pattern, Patterns};
+
+use super::Options;
+use super::keep::{Keeper, Reason, Rule};
 use crate::image::{NodeId, NodeKind};
 
-/// Why a pattern cannot be followed.
+/// Why a policy cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// Not a glob.
-    #[error("pattern {pattern} is no glob: {why}; use *, ?, [a-z] and **")]
+    #[error("pattern {pattern} is no glob: {why}; patterns are those of gitignore")]
     Pattern {
-        /// As given.
-        pattern: String,
+        /// As given, with its place.
+        pattern: Pattern,
         /// What is wrong.
         why: String,
     },
     /// It fits nothing: a typing error, or another image.
-    #[error("pattern {0} fits no path of the image; check it against `--report`'s lists")]
-    Unmatched(String),
+    #[error(
+        "pattern {0} fits no path of the image; correct it, or take it out (a report lists every path)"
+    )]
+    Unmatched(Pattern),
+    /// A file of patterns, or of a policy, cannot be read.
+    #[error("cannot read {path}: {source}; name an existing file of text", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A policy file says what nobody understands.
+    #[error("policy {path}, line {line}: {why}", path = .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
 }
 
-/// Includes and excludes.
+/// What to keep and what to drop, whatever was recorded.
 #[derive(Debug, Default)]
 pub struct Policy {
-    includes: Vec<(String, GlobMatcher)>,
-    excludes: Vec<(String, GlobMatcher)>,
+    /// What else is asked for, by name.
+    pub options: Options,
+    includes: Patterns,
+    excludes: Patterns,
 }
 
 impl Policy {
-    /// Compiles globs over absolute paths. `*` and `?` stop at a slash, `**`
-    /// does not. A pattern that fits a directory means all that is in it.
+    /// Compiles patterns; see [`Patterns`].
     ///
     /// # Errors
     /// [`PolicyError::Pattern`].
-    pub fn new(includes: &[String], excludes: &[String]) -> Result<Self, PolicyError> {
-        Ok(Self { includes: compile(includes)?, excludes: compile(excludes)? })
+    pub fn new(
+        includes: impl IntoIterator<Item = Pattern>,
+        excludes: impl IntoIterator<Item = Pattern>,
+    ) -> Result<Self, PolicyError> {
+        Ok(Self {
+            includes: Patterns::new(includes)?,
+            excludes: Patterns::new(excludes)?,
+            options: Options::default(),
+        })
     }
 
-    /// Keeps what the includes fit.
+    /// Keeps what the includes fit, and what links among that lead to.
     ///
     /// # Errors
     /// [`PolicyError::Unmatched`].
     pub fn include(&self, keeper: &mut Keeper<'_>) -> Result<(), PolicyError> {
-        for (pattern, glob) in &self.includes {
-            for id in fitting(keeper, pattern, glob)? {
-                keeper.keep(id, Rule::Include, pattern);
-                if let NodeKind::Symlink(_) = keeper.tree.node(id).kind {
-                    let path = keeper.tree.path(id);
-                    keeper.keep_walk(&path, true, Rule::Include, pattern);
-                }
+        for (id, pattern) in self.includes.fitting(keeper.tree)? {
+            keeper.keep(id, Rule::Include, pattern.text());
+            if let NodeKind::Symlink(_) = keeper.tree.node(id).kind {
+                let path = keeper.tree.path(id);
+                keeper.keep_walk(&path, true, Rule::Include, pattern.text());
             }
         }
         Ok(())
     }
 
-    /// Drops what the excludes fit, whatever it was kept for.
+    /// Drops what the excludes fit, whatever it was kept for; a directory
+    /// stays while something in it does.
     ///
     /// # Errors
     /// [`PolicyError::Unmatched`].
     pub fn exclude(&self, keeper: &mut Keeper<'_>) -> Result<(), PolicyError> {
-        for (pattern, glob) in &self.excludes {
-            for id in fitting(keeper, pattern, glob)? {
-                keeper.plan.kept.remove(&id);
-            }
+        let fitting = self.excludes.fitting(keeper.tree)?;
+        for &(id, _) in fitting.iter().filter(|(id, _)| *id != keeper.tree.root()) {
+            keeper.plan.kept.remove(&id);
+            keeper.plan.edits.remove(&id);
+            keeper.plan.excluded.insert(id);
+        }
+        if !fitting.is_empty() {
+            directories(keeper);
         }
         Ok(())
     }
 }
 
-fn compile(patterns: &[String]) -> Result<Vec<(String, GlobMatcher)>, PolicyError> {
-    patterns
-        .iter()
-        .map(|pattern| {
-            // As in gitignore: without a slash it fits at any depth.
-            let trimmed = pattern.trim_end_matches('/');
-            let full = match trimmed.strip_prefix('/') {
-                Some(_) => trimmed.to_owned(),
-                None if trimmed.contains('/') => format!("/{trimmed}"),
-                None => format!("/**/{trimmed}"),
-            };
-            let glob = GlobBuilder::new(&full).literal_separator(true).build().map_err(|e| {
-                PolicyError::Pattern { pattern: pattern.clone(), why: e.to_string() }
-            })?;
-            Ok((pattern.clone(), glob.compile_matcher()))
-        })
-        .collect()
-}
-
-/// Every node that a pattern fits, itself or through a directory above it.
-fn fitting(
-    keeper: &Keeper<'_>,
-    pattern: &str,
-    glob: &GlobMatcher,
-) -> Result<Vec<NodeId>, PolicyError> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let mut fitting = Vec::new();
-    let mut pending = vec![(keeper.tree.root(), false)];
-    while let Some((id, above)) = pending.pop() {
-        let path = keeper.tree.path(id);
-        let fits = above
-            || (id != keeper.tree.root() && glob.is_match(std::ffi::OsStr::from_bytes(&path)));
-        if fits {
-            fitting.push(id);
+/// Takes back the directories above what is kept.
+fn directories(keeper: &mut Keeper<'_>) {
+    let kept: Vec<NodeId> = keeper.plan.kept.keys().copied().collect();
+    for id in kept {
+        let mut at = id;
+        while at != keeper.tree.root() {
+            at = keeper.tree.node(at).parent;
+            let detail = || keeper.shown(id);
+            if keeper.plan.kept.contains_key(&at) {
+                continue;
+            }
+            let reason = Reason { rule: Rule::Parent, detail: detail() };
+            keeper.plan.kept.insert(at, reason);
         }
-        pending.extend(keeper.tree.children(id).map(|child| (child, fits)));
     }
-    if fitting.is_empty() { Err(PolicyError::Unmatched(pattern.into())) } else { Ok(fitting) }
 }

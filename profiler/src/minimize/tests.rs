@@ -137,9 +137,8 @@ fn patterns_include_and_exclude_and_must_fit() {
     ]);
     let profile = profile(&image, &[("/app", Kind::Exec)], &[]);
     let policy = |include: &str, exclude: &str| {
-        let list =
-            |pattern: &str| Vec::from_iter((!pattern.is_empty()).then(|| pattern.to_owned()));
-        Policy::new(&list(include), &list(exclude)).unwrap()
+        let list = |text: &str| text.split_whitespace().map(Pattern::given).collect::<Vec<_>>();
+        Policy::new(list(include), list(exclude)).unwrap()
     };
     let all = kept(&image, &profile, &policy("/etc/ssl", ""));
     assert!(all.contains(&"/etc/ssl/private/k".to_owned()), "{all:?}");

@@ -1,8 +1,12 @@
 //! What a minimization did: for programs (JSON) and for people (a table).
 
+mod packages;
+
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+
+pub use packages::{PackageReport, PackageState};
 
 use crate::image::{NodeId, NodeKind, SourceImage, Tree, Written};
 use crate::minimize::{Plan, Rule};
@@ -26,6 +30,9 @@ pub struct Report {
     pub removed: Vec<Removed>,
     /// Recorded paths that are not in the output.
     pub unshipped: Vec<Unshipped>,
+    /// Packages, and what is left of them; see [`Report::with_packages`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packages: Option<PackageReport>,
     /// What could not be resolved.
     pub warnings: Vec<String>,
 }
@@ -56,6 +63,9 @@ pub struct Kept {
     pub rule: Rule,
     /// In words.
     pub detail: String,
+    /// The package it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
 }
 
 /// A removed path.
@@ -65,6 +75,9 @@ pub struct Removed {
     pub path: BytePath,
     /// Bytes of content.
     pub size: u64,
+    /// The package it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
 }
 
 /// A recorded path that is not in the output.
@@ -87,29 +100,39 @@ impl Report {
     ) -> Self {
         let all = tree.all();
         let (mut kept, mut removed) = (Vec::new(), Vec::new());
+        let edited = |id: NodeId| plan.edits.get(&id).map(|bytes| bytes.len() as u64);
+        let new_size = |id: NodeId| edited(id).unwrap_or_else(|| content(tree, id));
         for &id in &all {
             let (path, size) = (BytePath(tree.path(id)), content(tree, id));
             match plan.kept.get(&id) {
                 Some(reason) => {
-                    kept.push(Kept { path, size, rule: reason.rule, detail: reason.detail.clone() })
+                    let detail = reason.detail.clone();
+                    let size = new_size(id);
+                    kept.push(Kept { path, size, rule: reason.rule, detail, package: None });
                 }
-                None => removed.push(Removed { path, size }),
+                None => removed.push(Removed { path, size, package: None }),
             }
         }
         kept.sort_by(|a, b| a.path.cmp(&b.path));
         removed.sort_by(|a, b| a.path.cmp(&b.path));
-        let side = |reference: &str, id: &str, nodes: &[NodeId], layers| Side {
+        let side = |reference: &str, id: &str, nodes: &[NodeId], layers, bytes| Side {
             reference: reference.into(),
             id: id.into(),
-            bytes: total(tree, nodes),
+            bytes,
             files: nodes.iter().filter(|&&id| tree.node(id).kind != NodeKind::Dir).count() as u64,
             layers,
         };
         let left: Vec<NodeId> = plan.kept.keys().copied().collect();
         Self {
             version: VERSION,
-            source: side(&image.reference, &image.id, &all, image.layers.len()),
-            output: side(output, &written.id, &left, written.layers),
+            source: side(
+                &image.reference,
+                &image.id,
+                &all,
+                image.layers.len(),
+                total(tree, &all, |id| content(tree, id)),
+            ),
+            output: side(output, &written.id, &left, written.layers, total(tree, &left, new_size)),
             kept,
             removed,
             unshipped: plan
@@ -117,6 +140,7 @@ impl Report {
                 .iter()
                 .map(|(path, why)| Unshipped { path: path.clone().into(), why: why.clone() })
                 .collect(),
+            packages: None,
             warnings: plan.warnings.clone(),
         }
     }
@@ -143,6 +167,9 @@ impl Report {
             self.source.bytes - self.output.bytes,
             self.source.files - self.output.files
         ));
+        if let Some(packages) = self.packages.as_ref().filter(|packages| packages.total() > 0) {
+            table.push_str(&format!("{:<8} {packages}\n", "packages"));
+        }
         table
     }
 }
@@ -152,8 +179,8 @@ fn content(tree: &Tree<'_>, id: NodeId) -> u64 {
     if node.kind == NodeKind::File { node.size } else { 0 }
 }
 
-/// Bytes of files, each counted once however many names it has.
-fn total(tree: &Tree<'_>, nodes: &[NodeId]) -> u64 {
+/// Bytes of files by `size`, each counted once however many names it has.
+fn total(tree: &Tree<'_>, nodes: &[NodeId], size: impl Fn(NodeId) -> u64) -> u64 {
     let mut counted = BTreeSet::new();
     nodes
         .iter()
@@ -161,6 +188,6 @@ fn total(tree: &Tree<'_>, nodes: &[NodeId]) -> u64 {
             Some(&first) => counted.insert(first),
             None => true,
         })
-        .map(|&id| content(tree, id))
+        .map(|&id| size(id))
         .sum()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use integration_tests::cases::check::{Profile, Verdict};
+use integration_tests::cases::check::{Profile, Verdict, losses};
 use integration_tests::cases::expect::Tier;
 use integration_tests::cases::run::{Outcome, perform, usual};
 use integration_tests::cases::time::time;
@@ -125,8 +125,14 @@ fn check(mut arguments: Vec<String>) -> Result<bool> {
     }
     let file = PathBuf::from(arguments.remove(0));
     let name = || file.display().to_string();
-    let profile = Profile::parse(&std::fs::read(&file).with_context(name)?).with_context(name)?;
-    let mut well = true;
+    let text = std::fs::read(&file).with_context(name)?;
+    let profile = Profile::parse(&text).with_context(name)?;
+    let lost = losses(&text).with_context(name)?;
+    // The cases are few: nothing of them may be lost.
+    let mut well = lost.is_empty();
+    if !well {
+        println!("events lost: {}", lost.join(", "));
+    }
     for case in selected(&arguments)? {
         let prefix = format!("{:02} {IMPOSSIBLE}", case.number);
         if let Some(reason) = ran.lines().find_map(|line| line.strip_prefix(&prefix)) {

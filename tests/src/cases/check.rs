@@ -42,6 +42,20 @@ pub enum Verdict {
     Differs(Vec<String>),
 }
 
+/// Events that a profile's JSON text says were lost, as `CAUSE COUNT` each.
+///
+/// # Errors
+/// When it is no profile.
+pub fn losses(text: &[u8]) -> Result<Vec<String>> {
+    let profile: Value = serde_json::from_slice(text).context("not JSON")?;
+    let runs = profile["runs"].as_array().context("no list \"runs\"")?;
+    let lost = runs.iter().filter_map(|run| run["lost"].as_object()).flatten();
+    Ok(lost
+        .filter(|(_, count)| count.as_u64() != Some(0))
+        .map(|(cause, count)| format!("{cause} {count}"))
+        .collect())
+}
+
 impl Profile {
     /// Reads a profile's JSON text.
     ///

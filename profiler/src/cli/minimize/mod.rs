@@ -1,6 +1,11 @@
 //! `profiler minimize`: image and profiles in, small image out.
 
 mod allow;
+mod asked;
+mod attach;
+mod packages;
+mod platforms;
+mod twin;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,18 +13,24 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use profiler::files::write_whole;
-use profiler::image::{self, OpenOptions, Platform, Reference, Subset, Tree, WriteOptions};
-use profiler::minimize::{self, Policy};
+use profiler::image::{
+    self, OpenOptions, Platform, Reference, SourceImage, Subset, Tree, WriteOptions,
+};
+use profiler::minimize::{self, Plan, Policy};
+use profiler::packages::Inventory;
 use profiler::profile::{self, Profile};
 use profiler::report::Report;
 
 pub use allow::{Allowances, refuse};
+use asked::Asked;
+use twin::TwinArgs;
 
 /// Arguments of `profiler minimize`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The image that was profiled: docker-daemon:NAME (or just NAME),
-    /// docker-archive:FILE, oci:DIR[:TAG] or oci-archive:FILE[:TAG].
+    /// docker-archive:FILE, oci:DIR[:TAG], oci-archive:FILE[:TAG],
+    /// containers-storage:NAME or docker://HOST/NAME[:TAG|@DIGEST].
     image: Reference,
     /// A profile of it (repeat to unite several).
     #[arg(long, required = true, value_name = "FILE", num_args = 1..)]
@@ -30,15 +41,17 @@ pub struct Args {
     /// Write the reason of every kept path, and every removed one.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Keep paths that fit this glob, e.g. '/etc/ssl/**' (repeat for more).
-    #[arg(long, value_name = "GLOB")]
-    include: Vec<String>,
-    /// Drop paths that fit this glob, whatever needs them.
-    #[arg(long, value_name = "GLOB")]
-    exclude: Vec<String>,
+    #[command(flatten)]
+    asked: Asked,
+    #[command(flatten)]
+    twin: TwinArgs,
     /// Which image of an index, as linux/arm64; without it this machine's.
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
+    /// Attach this to an oci: or docker:// output, as an artefact that refers
+    /// to the image.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    attach: Vec<attach::Attachment>,
     /// How to print the summary.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -46,8 +59,13 @@ pub struct Args {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    packages: packages::PackageArgs,
+    #[command(flatten)]
     allow: Allowances,
 }
+
+/// What the program's own annotations begin with.
+const PREFIX: &str = "io.github.profiler-rs.profiler";
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Format {
@@ -63,60 +81,134 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 }
 
 /// Runs the verb.
-pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let asked = args.asked.resolved()?;
+    args.packages.policy = asked.package_metadata;
     let profiles = load_profiles(&args.profile)?;
-    let policy = Policy::new(&args.include, &args.exclude)?;
+    if args.platform.is_none()
+        && let Some(groups) = platforms::by_platform(&profiles)
+    {
+        return platforms::run(&args, &groups, &asked, quiet);
+    }
+    let findings = args.packages.findings()?;
+    if !args.attach.is_empty() {
+        image::check_attach(&args.output)?;
+    }
     image::check_output(&args.output, args.force)?;
-    let likely = minimize::likely(&profiles);
-    let source = image::open_with(
-        &args.image,
-        &OpenOptions {
-            platform: args.platform.as_ref(),
-            likely: Some(&likely),
-            ..OpenOptions::default()
-        },
-    )?;
-    minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
+    let twin_output = args.twin.output(&args.output, args.force)?;
+    let mut source = open(&args, args.platform.as_ref(), &profiles)?;
+    if !quiet {
+        platforms::note_others(&source);
+    }
     let tree = Tree::build(&source.layers)?;
-    let plan = minimize::plan(&source, &tree, &profiles, &policy)?;
-    let options = WriteOptions {
-        annotations: annotations(&source, &profiles),
-        force: args.force,
-        ..WriteOptions::default()
-    };
-    let subset = Subset { keep: plan.kept.keys().copied().collect(), edits: plan.edits.clone() };
+    let (plan, inventory) = plan(&args, &source, &tree, &profiles, &asked.policy)?;
+    let mut options = options(&args, &source, &profiles, asked.squash);
+    let subset = subset(&plan);
+    let twin =
+        twin_output.map(|output| Ok::<_, anyhow::Error>((output, args.twin.make(&source, &tree)?)));
+    let twin = twin.transpose()?;
     let written = image::write(&source, &tree, &subset, &args.output, &options)?;
-    let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written);
+    let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written)
+        .with_packages(&inventory, &tree, &plan);
+    let name = profiles.first().map_or("", |profile| profile.image.reference.as_str());
+    args.packages.save(
+        &findings,
+        (&source, name),
+        (&inventory, &tree, &plan),
+        (&args.output, &written),
+    )?;
     if let Some(path) = &args.report {
         save(&report, path)?;
     }
-    if !quiet {
-        for warning in &plan.warnings {
-            log::info!("{warning}");
+    if let Some((output, twin)) = twin {
+        options.additions.push(twin.addition);
+        source.config = twin.config;
+        image::write(&source, &tree, &subset, &output, &options)
+            .with_context(|| format!("the debug twin {output} was not written"))?;
+        if !quiet {
+            eprintln!("profiler: debug twin {output}: busybox with {} applets", twin.applets.len());
         }
+    }
+    attach::attach(&args.attach, &args.output, &report, |format| {
+        let of = (&inventory, &tree, &plan);
+        packages::bill(format, (&source, name), of, (&args.output, &written))
+    })?;
+    if !quiet {
+        tell(&plan);
     }
     match args.format {
         Format::Table => print!("{}", report.table()),
-        Format::Json => {
-            let summary = serde_json::json!({
-                "version": report.version,
-                "source": report.source,
-                "output": report.output,
-                "removed": report.removed.len(),
-                "warnings": report.warnings,
-            });
-            println!("{}", serde_json::to_string_pretty(&summary)?);
-        }
+        Format::Json => println!("{}", serde_json::to_string_pretty(&summary(&report))?),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the image of a platform and checks the profiles against it.
+fn open(
+    args: &Args,
+    platform: Option<&Platform>,
+    profiles: &[Profile],
+) -> anyhow::Result<SourceImage> {
+    let likely = minimize::likely(profiles);
+    let options = OpenOptions { platform, likely: Some(&likely), ..OpenOptions::default() };
+    let source = image::open_with(&args.image, &options)?;
+    minimize::check(&source, profiles, args.allow.allow()).map_err(refuse)?;
+    Ok(source)
+}
+
+/// What is kept, package databases considered.
+fn plan(
+    args: &Args,
+    source: &SourceImage,
+    tree: &Tree<'_>,
+    profiles: &[Profile],
+    policy: &Policy,
+) -> anyhow::Result<(Plan, Inventory)> {
+    let mut plan = minimize::plan(source, tree, profiles, policy)?;
+    let inventory = args.packages.apply(tree, &mut plan)?;
+    Ok((plan, inventory))
+}
+
+fn options(args: &Args, source: &SourceImage, profiles: &[Profile], squash: bool) -> WriteOptions {
+    let mut annotations = annotations(source, profiles);
+    let (name, value) = args.packages.annotation();
+    annotations.insert(format!("{PREFIX}.{name}"), value);
+    WriteOptions { annotations, force: args.force, squash, ..WriteOptions::default() }
+}
+
+fn subset(plan: &Plan) -> Subset {
+    Subset { keep: plan.kept.keys().copied().collect(), edits: plan.edits.clone() }
+}
+
+/// What could not be resolved, for who wants to know.
+fn tell(plan: &Plan) {
+    for warning in &plan.warnings {
+        log::info!("{warning}");
+    }
+}
+
+/// The report without its lists of paths.
+fn summary(report: &Report) -> serde_json::Value {
+    serde_json::json!({
+        "version": report.version,
+        "source": report.source,
+        "output": report.output,
+        "removed": report.removed.len(),
+        "packages": report.packages.as_ref().map(|packages| serde_json::json!({
+            "removed": packages.removed,
+            "partial": packages.partial,
+            "full": packages.full,
+            "unknown": packages.unknown,
+        })),
+        "warnings": report.warnings,
+    })
 }
 
 /// Says where the small image comes from. Not the `base` keys of OCI: the
 /// layers are not shared with the source. The name is the profile's and not
 /// the one given here, so that the digest does not depend on the transport or
 /// on where a file lies.
-fn annotations(source: &image::SourceImage, profiles: &[Profile]) -> BTreeMap<String, String> {
-    const PREFIX: &str = "io.github.profiler-rs.profiler";
+fn annotations(source: &SourceImage, profiles: &[Profile]) -> BTreeMap<String, String> {
     let reference = profiles.first().map(|profile| profile.image.reference.clone());
     [
         (format!("{PREFIX}.source.reference"), reference.unwrap_or_default()),
@@ -126,7 +218,7 @@ fn annotations(source: &image::SourceImage, profiles: &[Profile]) -> BTreeMap<St
     .into()
 }
 
-fn save(report: &Report, path: &Path) -> anyhow::Result<()> {
+fn save(report: &impl serde::Serialize, path: &Path) -> anyhow::Result<()> {
     write_whole(path, |writer| Ok(serde_json::to_writer_pretty(writer, report)?)).with_context(
         || format!("cannot write report {}; choose another place with --report", path.display()),
     )

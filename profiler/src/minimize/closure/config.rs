@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Environment;
 use super::script::keep_program;
+use crate::image::NodeId;
 use crate::minimize::keep::{Keeper, Rule};
 
 /// Keeps the working directory, volumes, the programs of entrypoint, command
@@ -16,7 +17,9 @@ pub fn keep(keeper: &mut Keeper<'_>, environment: &Environment) {
         keeper.keep_walk(directory.as_bytes(), true, Rule::Config, "working directory");
     }
     for volume in config.get("Volumes").and_then(Value::as_object).into_iter().flatten() {
-        keeper.keep_walk(volume.0.as_bytes(), true, Rule::Mount, "volume");
+        if let Some(top) = keeper.keep_walk(volume.0.as_bytes(), true, Rule::Mount, "volume") {
+            volume_content(keeper, top);
+        }
     }
     let entrypoint = words(config.get("Entrypoint"));
     let command = words(config.get("Cmd"));
@@ -46,6 +49,17 @@ pub fn keep(keeper: &mut Keeper<'_>, environment: &Environment) {
         && keeper.tree.walk(&home, true).end.is_some()
     {
         keeper.keep_walk(&home, true, Rule::Config, "home directory of the user");
+    }
+}
+
+/// Keeps what the image has at a declared volume: engines copy it into every
+/// new one, and what programs read there is the volume's file then, which no
+/// profile holds.
+fn volume_content(keeper: &mut Keeper<'_>, top: NodeId) {
+    let mut pending: Vec<NodeId> = keeper.tree.children(top).collect();
+    while let Some(id) = pending.pop() {
+        pending.extend(keeper.tree.children(id));
+        keeper.keep(id, Rule::Mount, "content that new volumes get");
     }
 }
 

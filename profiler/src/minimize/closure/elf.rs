@@ -1,71 +1,66 @@
-//! ELF programs and libraries: the interpreter and what they need.
+//! What an ELF file says of its needs.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 
 use elf::ElfStream;
-use elf::abi::{DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, PT_INTERP, PT_LOAD};
+use elf::abi::{
+    DF_1_NODEFLIB, DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB,
+    PT_INTERP, PT_LOAD, PT_NOTE,
+};
 use elf::endian::AnyEndian;
 use elf::file::Class;
 
-use super::libraries::{Libraries, Needs};
-use crate::image::{ImageError, NodeId, ReadSeek};
-use crate::minimize::keep::{Keeper, Rule};
+use super::dlopen::{self, Optional};
+use crate::image::{ImageError, NodeId, ReadSeek, Tree};
 
 /// Largest string table read.
 const STRINGS_MAX: u64 = 64 << 20;
+/// Largest segment of notes read.
+const NOTES_MAX: u64 = 1 << 20;
+/// `DT_AUXILIARY` and `DT_FILTER` of the Solaris ABI, which glibc honours:
+/// libraries asked before the file itself. The `elf` crate has no names for
+/// them.
+const DT_AUXILIARY: i64 = 0x7fff_fffd;
+const DT_FILTER: i64 = 0x7fff_ffff;
+
+/// Class, byte order and machine: all must fit for a library to be taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// 64-bit.
+    pub wide: bool,
+    /// Least significant byte first.
+    pub little: bool,
+    /// `e_machine`.
+    pub machine: u16,
+}
 
 /// What of an ELF file matters here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
-    /// 64-bit, machine number: both must fit for a library to be taken.
-    pub target: (bool, u16),
+    /// What it is made for.
+    pub target: Target,
     /// `PT_INTERP`.
     pub interpreter: Option<Vec<u8>>,
-    /// `DT_NEEDED`.
+    /// `DT_NEEDED` and `DT_FILTER`.
     pub needed: Vec<Vec<u8>>,
+    /// `DT_AUXILIARY`: taken where it is there.
+    pub auxiliary: Vec<Vec<u8>>,
     /// `DT_RPATH`, colons split.
     pub rpath: Vec<Vec<u8>>,
     /// `DT_RUNPATH`, colons split.
     pub runpath: Vec<Vec<u8>>,
-}
-
-/// Keeps what an ELF file needs. A damaged one is noted and needs nothing.
-///
-/// # Errors
-/// When it cannot be opened.
-pub fn keep(
-    keeper: &mut Keeper<'_>,
-    id: NodeId,
-    libraries: &mut Libraries,
-) -> Result<(), ImageError> {
-    let path = keeper.tree.path(id);
-    let shown = keeper.shown(id);
-    let parsed = match parse(keeper, id)? {
-        Some(parsed) => parsed,
-        None => {
-            keeper.plan.warnings.push(format!("{shown} begins like an ELF file but is none"));
-            return Ok(());
-        }
-    };
-    if let Some(interpreter) = &parsed.interpreter {
-        let detail = format!("ELF interpreter of {shown}");
-        if keeper.keep_walk(interpreter, true, Rule::Elf, &detail).is_none() {
-            let name = String::from_utf8_lossy(interpreter);
-            keeper
-                .plan
-                .warnings
-                .push(format!("{shown} names ELF interpreter {name}, which is not there"));
-        }
-    }
-    libraries.keep(keeper, &Needs { path: &path, shown: &shown, parsed: &parsed })
+    /// `DF_1_NODEFLIB`: the loader's own directories are not searched.
+    pub no_defaults: bool,
+    /// Libraries that it says it opens at run time.
+    pub optional: Vec<Optional>,
 }
 
 /// Parses a node; none if it is no ELF file after all.
 ///
 /// # Errors
 /// When it cannot be opened.
-pub fn parse(keeper: &Keeper<'_>, id: NodeId) -> Result<Option<Parsed>, ImageError> {
-    let (Some(headers), Some(strings)) = (keeper.tree.open(id)?, keeper.tree.open(id)?) else {
+pub fn parse(tree: &Tree<'_>, id: NodeId) -> Result<Option<Parsed>, ImageError> {
+    let (Some(headers), Some(strings)) = (tree.open(id)?, tree.open(id)?) else {
         return Ok(None);
     };
     Ok(parse_streams(headers, strings))
@@ -74,8 +69,13 @@ pub fn parse(keeper: &Keeper<'_>, id: NodeId) -> Result<Option<Parsed>, ImageErr
 /// Two readers of the same file: the parser takes one for itself.
 fn parse_streams(headers: Box<dyn ReadSeek>, mut strings: Box<dyn ReadSeek>) -> Option<Parsed> {
     let mut stream = ElfStream::<AnyEndian, _>::open_stream(headers).ok()?;
+    let (class, endian) = (stream.ehdr.class, stream.ehdr.endianness);
     let mut parsed = Parsed {
-        target: (stream.ehdr.class == Class::ELF64, stream.ehdr.e_machine),
+        target: Target {
+            wide: class == Class::ELF64,
+            little: endian == AnyEndian::Little,
+            machine: stream.ehdr.e_machine,
+        },
         ..Parsed::default()
     };
     let segments = stream.segments().clone();
@@ -85,6 +85,14 @@ fn parse_streams(headers: Box<dyn ReadSeek>, mut strings: Box<dyn ReadSeek>) -> 
     {
         parsed.interpreter = Some(text(&bytes, 0)?.to_vec());
     }
+    for segment in segments.iter().filter(|segment| segment.p_type == PT_NOTE) {
+        let size = segment.p_filesz.min(NOTES_MAX);
+        if let Ok(bytes) = read_at(&mut strings, segment.p_offset, size) {
+            // Linkers leave alignment 0 or 1 where they mean 4.
+            let align = if segment.p_align == 8 { 8 } else { 4 };
+            parsed.optional.extend(dlopen::notes(endian, class, align, &bytes));
+        }
+    }
     let mut offsets = Vec::new();
     let (mut table, mut size) = (None, None);
     // Static files have no dynamic table.
@@ -93,7 +101,10 @@ fn parse_streams(headers: Box<dyn ReadSeek>, mut strings: Box<dyn ReadSeek>) -> 
         match entry.d_tag {
             DT_STRTAB => table = Some(entry.d_ptr()),
             DT_STRSZ => size = Some(entry.d_val()),
-            DT_NEEDED | DT_RPATH | DT_RUNPATH => offsets.push((entry.d_tag, entry.d_val())),
+            DT_FLAGS_1 => parsed.no_defaults = entry.d_val() & DF_1_NODEFLIB as u64 != 0,
+            DT_NEEDED | DT_RPATH | DT_RUNPATH | DT_AUXILIARY | DT_FILTER => {
+                offsets.push((entry.d_tag, entry.d_val()));
+            }
             _ => {}
         }
     }
@@ -109,9 +120,10 @@ fn parse_streams(headers: Box<dyn ReadSeek>, mut strings: Box<dyn ReadSeek>) -> 
         let Some(value) = text(&bytes, usize::try_from(offset).ok()?) else { continue };
         let parts = || value.split(|&byte| byte == b':').map(<[u8]>::to_vec);
         match tag {
-            DT_NEEDED => parsed.needed.push(value.to_vec()),
             DT_RPATH => parsed.rpath.extend(parts()),
-            _ => parsed.runpath.extend(parts()),
+            DT_RUNPATH => parsed.runpath.extend(parts()),
+            DT_AUXILIARY => parsed.auxiliary.push(value.to_vec()),
+            _ => parsed.needed.push(value.to_vec()),
         }
     }
     Some(parsed)
@@ -131,6 +143,7 @@ fn text(bytes: &[u8], offset: usize) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::made::Elf;
     use super::*;
     use std::io::Cursor;
 
@@ -143,6 +156,31 @@ mod tests {
         let parsed = parse_bytes(std::fs::read("/bin/true").unwrap()).unwrap();
         assert!(parsed.interpreter.unwrap().starts_with(b"/lib"));
         assert!(parsed.needed.iter().any(|name| name.starts_with(b"libc.")));
+    }
+
+    #[test]
+    fn everything_that_a_file_of_any_class_and_order_says() {
+        for (wide, little) in [(true, true), (true, false), (false, true), (false, false)] {
+            let target = Target { wide, little, machine: 22 };
+            let bytes = Elf::new(target)
+                .interpreter("/lib/ld.so")
+                .needed("liba.so.1")
+                .auxiliary("libb.so")
+                .rpath("$ORIGIN/x:/y")
+                .runpath("/z")
+                .no_defaults()
+                .note(r#"[{"feature":"f","priority":"required","soname":["libd.so"]}]"#)
+                .bytes();
+            let parsed = parse_bytes(bytes).unwrap();
+            assert_eq!(parsed.target, target);
+            assert_eq!(parsed.interpreter.unwrap(), b"/lib/ld.so");
+            assert_eq!(parsed.needed, [b"liba.so.1"]);
+            assert_eq!(parsed.auxiliary, [b"libb.so"]);
+            assert_eq!(parsed.rpath, [&b"$ORIGIN/x"[..], b"/y"]);
+            assert_eq!(parsed.runpath, [b"/z"]);
+            assert!(parsed.no_defaults);
+            assert_eq!(parsed.optional[0].soname, ["libd.so"]);
+        }
     }
 
     #[test]
