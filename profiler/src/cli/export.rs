@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use profiler::export::{self, Export};
 use profiler::files::write_whole;
-use profiler::image::{self, Reference, Tree};
+use profiler::image::{self, OpenOptions, Platform, Reference, Tree};
 use profiler::minimize::{self, Policy};
 
 use super::minimize::{Allowances, load_profiles, refuse};
@@ -26,6 +26,9 @@ pub struct Args {
     /// in the profile. The list holds what the image's files need, too.
     #[arg(long, value_name = "REF")]
     image: Option<Reference>,
+    /// Which image of an index, as linux/arm64; without it this machine's.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
     /// Where the list goes; - is stdout.
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
@@ -50,7 +53,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(reference) => reference,
         None => profiles[0].image.id.parse()?,
     };
-    let image = image::open(&reference)
+    let likely = minimize::likely(&profiles);
+    let options = OpenOptions {
+        platform: args.platform.as_ref(),
+        likely: Some(&likely),
+        ..OpenOptions::default()
+    };
+    let image = image::open_with(&reference, &options)
         .context("the export needs the profiled image; name it with --image")?;
     minimize::check(&image, &profiles, args.allow.allow()).map_err(refuse)?;
     let tree = Tree::build(&image.layers)?;

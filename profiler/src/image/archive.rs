@@ -15,11 +15,16 @@ use serde_json::{Value, json};
 
 use super::blob::{Blob, digest_of};
 use super::entry::{Entry, EntryKind, normalize};
-use super::select::Selection;
+use super::header::{BLOCK, padded};
+use super::layers::{self, Stored};
+use super::parallel::{self, Task};
+use super::select::{Selection, Source};
 use super::sink::{
-    EMPTY_LAYER, Hashed, appear, append, beside, check_file, new_config, pad, write_layer,
+    At, EMPTY_LAYER, Hashed, appear, append, beside, check_file, new_config, pad, write_layer,
 };
-use super::{ImageError, Layer, Reference, SourceImage, WriteOptions, Written, config};
+use super::{
+    ImageError, Layer, OpenOptions, Platform, Reference, SourceImage, WriteOptions, Written, config,
+};
 
 /// Largest JSON document read.
 pub const JSON_MAX: u64 = 16 << 20;
@@ -28,10 +33,10 @@ pub const JSON_MAX: u64 = 16 << 20;
 ///
 /// # Errors
 /// See [`ImageError`].
-pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
+pub fn open(reference: &Reference, options: &OpenOptions<'_>) -> Result<SourceImage, ImageError> {
     let file = open_file(reference)?;
     let blob = Blob::whole(file).map_err(ImageError::io("read", &reference.name))?;
-    read(&reference.to_string(), reference.tag.as_deref(), blob)
+    read(&reference.to_string(), reference.tag.as_deref(), blob, options)
 }
 
 /// Opens the file of an archive reference.
@@ -104,7 +109,12 @@ impl Members {
 ///
 /// # Errors
 /// See [`ImageError`].
-pub fn read(image: &str, tag: Option<&str>, blob: Blob) -> Result<SourceImage, ImageError> {
+pub fn read(
+    image: &str,
+    tag: Option<&str>,
+    blob: Blob,
+    options: &OpenOptions<'_>,
+) -> Result<SourceImage, ImageError> {
     let members = Members::index(image, blob)?;
     let (_, manifest) = members.json("manifest.json")?;
     let images = manifest.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -145,6 +155,7 @@ pub fn read(image: &str, tag: Option<&str>, blob: Blob) -> Result<SourceImage, I
             found: id,
         });
     }
+    Platform::check(options.platform, image, &config)?;
     let diff_ids = config::diff_ids(image, &config)?;
     let names: Vec<&str> = entry
         .get("Layers")
@@ -157,11 +168,14 @@ pub fn read(image: &str, tag: Option<&str>, blob: Blob) -> Result<SourceImage, I
         let why = format!("{} layers, but its config names {}", names.len(), diff_ids.len());
         return Err(ImageError::damaged(image, why));
     }
-    let layers = names
+    let stored = names
         .iter()
         .zip(&diff_ids)
-        .map(|(name, diff_id)| Layer::from_blob(image, diff_id, members.get(name)?))
-        .collect::<Result<_, _>>()?;
+        .map(|(name, diff_id)| {
+            Ok(Stored { diff_id: diff_id.clone(), digest: None, blob: members.get(name)? })
+        })
+        .collect::<Result<Vec<_>, ImageError>>()?;
+    let layers = layers::read(image, &stored, options)?;
     Ok(SourceImage { reference: image.into(), id, manifest_digest: None, config, diff_ids, layers })
 }
 
@@ -177,8 +191,8 @@ pub fn write(
 ) -> Result<Written, ImageError> {
     check_file(output, options.force)?;
     let path = Path::new(&output.name);
-    let mut file = beside(path)?;
-    let written = write_to(image, layers, output.tag.as_deref(), file.as_file_mut(), path)?;
+    let file = beside(path)?;
+    let written = write_to(image, layers, output.tag.as_deref(), file.as_file(), path, options)?;
     appear(file, path)?;
     Ok(written)
 }
@@ -191,29 +205,30 @@ pub fn write_to(
     image: &SourceImage,
     layers: &[Selection<'_>],
     tag: Option<&str>,
-    file: &mut File,
+    file: &File,
     shown: &Path,
+    options: &WriteOptions,
 ) -> Result<Written, ImageError> {
     let failed = || ImageError::io("write", shown);
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
-    let (mut names, mut diff_ids, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for (index, layer) in layers.iter().enumerate() {
+    let nothing = Selection { source: Source::Made(String::new()), items: Vec::new() };
+    let members: Vec<&Selection<'_>> =
+        if layers.is_empty() { vec![&nothing] } else { layers.iter().collect() };
+    // How long each is, is known before it is written: every one has its
+    // place, and several can be written at once.
+    let (mut names, mut tasks, mut end) = (Vec::new(), Vec::<Task<'_, _>>::new(), 0);
+    for (index, &layer) in members.iter().enumerate() {
         let name = format!("{index}/layer.tar");
-        let len = layer.bytes();
-        append(&mut writer, &name, len, false).map_err(failed())?;
-        let mut hashed = Hashed::new(&mut writer);
-        write_layer(layer, &mut hashed, shown)?;
-        bytes += hashed.bytes;
-        diff_ids.push(hashed.finish().0);
-        pad(&mut writer, len).map_err(failed())?;
-        names.push(name);
+        names.push(name.clone());
+        let at = At::new(file, end);
+        tasks.push(Box::new(move || write_member(layer, &name, at, shown)));
+        end += BLOCK + padded(layer.bytes());
     }
-    if layers.is_empty() {
-        append(&mut writer, "0/layer.tar", EMPTY_LAYER.len() as u64, false).map_err(failed())?;
-        writer.write_all(&EMPTY_LAYER).map_err(failed())?;
-        diff_ids.push(digest_of(&EMPTY_LAYER));
-        names.push("0/layer.tar".into());
+    let mut diff_ids = Vec::new();
+    for diff_id in parallel::run(options.threads, tasks) {
+        diff_ids.push(diff_id?);
     }
+    let bytes = members.iter().map(|layer| layer.bytes()).sum();
+    let mut writer = BufWriter::with_capacity(1 << 16, At::new(file, end));
     let (config, id) = new_config(image, layers, &diff_ids)?;
     let config_name = format!("{}.json", id.trim_start_matches("sha256:"));
     let tags: Vec<&str> = tag.into_iter().collect();
@@ -230,4 +245,26 @@ pub fn write_to(
     }
     writer.write_all(&EMPTY_LAYER).and_then(|()| writer.flush()).map_err(failed())?;
     Ok(Written { id, bytes, layers: diff_ids.len() })
+}
+
+/// Writes one layer as a member and returns its diff ID.
+fn write_member(
+    layer: &Selection<'_>,
+    name: &str,
+    at: At<'_>,
+    shown: &Path,
+) -> Result<String, ImageError> {
+    let failed = || ImageError::io("write", shown);
+    let len = layer.bytes();
+    let mut writer = BufWriter::with_capacity(1 << 17, at);
+    append(&mut writer, name, len, false).map_err(failed())?;
+    let mut hashed = Hashed::new(&mut writer);
+    write_layer(layer, &mut hashed, shown)?;
+    if hashed.bytes != len {
+        let why = format!("{} bytes of a layer were written, not {len}", hashed.bytes);
+        return Err(failed()(std::io::Error::other(why)));
+    }
+    let diff_id = hashed.finish().0;
+    pad(&mut writer, len).and_then(|()| writer.flush()).map_err(failed())?;
+    Ok(diff_id)
 }

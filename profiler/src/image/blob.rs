@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::ImageError;
+
 /// Part of a file that several readers share.
 #[derive(Debug, Clone)]
 pub struct Blob {
@@ -56,6 +58,35 @@ impl Blob {
         self.file.read_exact_at(&mut bytes, self.offset)?;
         Ok(bytes)
     }
+}
+
+/// Fails unless a blob has the digest it should have. `what` it is goes into
+/// the error.
+///
+/// # Errors
+/// [`ImageError::DigestMismatch`], or that it cannot be read.
+pub fn verify(image: &str, what: &str, digest: &str, blob: &Blob) -> Result<(), ImageError> {
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 1 << 17];
+    let mut reader = blob.reader();
+    loop {
+        match reader.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(len) => hash.update(&chunk[..len]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(ImageError::damaged(image, format!("{what}: {error}"))),
+        }
+    }
+    let found = digest_text(hash);
+    if found == digest {
+        return Ok(());
+    }
+    Err(ImageError::DigestMismatch {
+        image: image.into(),
+        what: what.into(),
+        expected: digest.into(),
+        found,
+    })
 }
 
 /// A finished hash as digests are written.

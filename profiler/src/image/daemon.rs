@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use super::blob::Blob;
 use super::select::Selection;
-use super::{ImageError, Reference, SourceImage, WriteOptions, Written, archive, overlay2};
+use super::{
+    ImageError, OpenOptions, Platform, Reference, SourceImage, WriteOptions, Written, archive,
+    overlay2,
+};
 use crate::container::docker::{Docker, DockerError, escape};
 
 /// What of a path belongs to image names: repositories and digests.
@@ -20,14 +23,17 @@ const NAME: &str = "/@";
 ///
 /// # Errors
 /// See [`ImageError`].
-pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
+pub fn open(reference: &Reference, options: &OpenOptions<'_>) -> Result<SourceImage, ImageError> {
     let docker = Docker::from_env()?;
     let info = inspect(&docker, reference)?;
-    match overlay2::open(&docker, reference, &info) {
-        Ok(image) => return Ok(image),
+    match overlay2::open(&docker, reference, &info, options.threads) {
+        Ok(image) => {
+            Platform::check(options.platform, &image.reference, &image.config)?;
+            return Ok(image);
+        }
         Err(why) => log::info!("reading {reference} through the daemon's export: {why}"),
     }
-    archive::read(&reference.to_string(), None, saved(&docker, reference)?)
+    archive::read(&reference.to_string(), None, saved(&docker, reference)?, options)
 }
 
 /// What the daemon exports of an image, an archive.
@@ -90,7 +96,7 @@ pub fn write(
     let mut file = temporary()?;
     let tag = tagged(&output.name);
     let shown = std::env::temp_dir();
-    let written = archive::write_to(image, layers, Some(&tag), &mut file, &shown)?;
+    let written = archive::write_to(image, layers, Some(&tag), &file, &shown, options)?;
     file.seek(SeekFrom::Start(0)).map_err(ImageError::io("read", shown))?;
     let answer = Docker::from_env()?.post_from_file("/images/load?quiet=1", file)?;
     // One JSON document a line; a failure comes with status 200.

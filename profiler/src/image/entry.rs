@@ -1,5 +1,7 @@
 //! A layer's entries: what the tar headers say, and where they stand.
 
+use super::sparse::Sparse;
+
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryKind {
@@ -33,15 +35,27 @@ pub struct Entry {
     pub uid: u64,
     /// Group.
     pub gid: u64,
-    /// Bytes of content.
+    /// Bytes of content, as stored.
     pub size: u64,
+    /// Where it has holes: what is stored of it, and how long it is.
+    pub sparse: Option<Box<Sparse>>,
     /// Where its header blocks start in the backing blob, with the extension
     /// blocks before it.
     pub header: u64,
     /// Bytes of header blocks.
     pub header_len: u64,
-    /// Where its content starts in the backing blob.
+    /// Where its content starts in the backing blob; if it was left out, in
+    /// the uncompressed layer.
     pub data: u64,
+    /// The content of a compressed layer's entry was not unpacked.
+    pub left_out: bool,
+}
+
+impl Entry {
+    /// Bytes of the file, holes counted.
+    pub fn len(&self) -> u64 {
+        self.sparse.as_ref().map_or(self.size, |sparse| sparse.len)
+    }
 }
 
 /// Brings a name to the form of [`Entry::path`]; `..` never leads above the

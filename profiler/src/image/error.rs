@@ -96,6 +96,16 @@ impl ImageError {
         move |source| Self::Io { action, path, source }
     }
 
+    /// For `map_err` on operations on unnamed temporary files.
+    pub(crate) fn temporary(source: io::Error) -> Self {
+        // Mostly it is full: the way out is in the name of the action.
+        Self::Io {
+            action: "use a temporary file (TMPDIR says where) in",
+            path: std::env::temp_dir(),
+            source,
+        }
+    }
+
     pub(crate) fn damaged(image: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Damaged { image: image.into(), why: why.into() }
     }

@@ -1,22 +1,18 @@
 //! One layer: an index of its entries over bytes that are read at random.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-use flate2::read::MultiGzDecoder;
-use sha2::{Digest as _, Sha256};
-use tar::EntryType;
-
-use super::blob::{Blob, digest_of, digest_text};
-use super::entry::{Entry, EntryKind, normalize};
-use super::header::{BLOCK, Extensions, padded};
+use super::blob::{Blob, digest_of};
+use super::compression::Compression;
+use super::entry::Entry;
+use super::parser::GROUP_MAX;
+use super::unpack::{self, Likely, index, unpack};
 use super::{ImageError, ReadSeek};
-
-/// Longest extension block that is taken for one.
-const EXTENSION_MAX: u64 = 1 << 20;
 
 /// A layer of an opened image.
 #[derive(Debug)]
@@ -25,70 +21,86 @@ pub struct Layer {
     pub diff_id: String,
     /// Its entries in order.
     pub(super) entries: Vec<Entry>,
-    /// Header groups, and content unless `contents` says otherwise.
+    /// Header groups, and content unless it is elsewhere.
     pub(super) backing: Blob,
-    /// Directory that holds the content under the entries' paths.
-    pub(super) contents: Option<PathBuf>,
+    /// Where else it is.
+    pub(super) contents: Contents,
+}
+
+/// Where the contents of a layer's files are.
+#[derive(Debug)]
+pub(super) enum Contents {
+    /// Among the headers.
+    Backing,
+    /// In a directory, under the entries' paths.
+    Directory(PathBuf),
+    /// Among the headers, unless they were left out: then in the compressed
+    /// layer.
+    Packed(Packed),
+}
+
+/// The compressed layer that contents were left out of.
+#[derive(Debug)]
+pub(super) struct Packed {
+    image: String,
+    blob: Blob,
+    compression: Compression,
+    /// The blob's digest, where the image names it.
+    digest: Option<String>,
+    /// All of it as a tar, once something was missing.
+    whole: Mutex<Option<Blob>>,
+}
+
+impl Packed {
+    fn whole(&self) -> Result<Blob, ImageError> {
+        let mut whole = self.whole.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(blob) = &*whole {
+            return Ok(blob.clone());
+        }
+        log::debug!("{}: a layer is unpacked once more, for contents left out", self.image);
+        let blob = unpack::whole(&self.image, &self.blob, self.compression)?;
+        Ok(whole.insert(blob).clone())
+    }
 }
 
 impl Layer {
-    /// Indexes a layer that is a plain tar.
+    /// Indexes a layer that is a plain tar, whose digest is known to be right.
     ///
     /// # Errors
     /// [`ImageError::Damaged`] when it is none or is cut short.
     pub(super) fn from_tar(image: &str, diff_id: &str, backing: Blob) -> Result<Self, ImageError> {
         let entries = index(image, &backing)?;
-        Ok(Self { diff_id: diff_id.into(), entries, backing, contents: None })
+        Ok(Self { diff_id: diff_id.into(), entries, backing, contents: Contents::Backing })
     }
 
-    /// Indexes a layer blob of any compression this program reads. A
-    /// compressed one is unpacked to an unnamed temporary file, and its digest
-    /// checked on the way.
+    /// Unpacks a compressed layer; of its contents only the likely ones. If
+    /// it has no `digest`, which others check, its diff ID is checked.
     ///
     /// # Errors
     /// See [`ImageError`].
-    pub(super) fn from_blob(image: &str, diff_id: &str, blob: Blob) -> Result<Self, ImageError> {
-        let magic =
-            blob.part(0, 4).read_all(4).map_err(|e| ImageError::damaged(image, e.to_string()))?;
-        if magic == [0x28, 0xb5, 0x2f, 0xfd] {
-            return Err(ImageError::Unsupported {
-                image: image.into(),
-                what: "zstd compression of layers".into(),
-                next: "; copy it with `skopeo copy --dest-compress-format gzip`".into(),
-            });
-        }
-        if !magic.starts_with(&[0x1f, 0x8b]) {
-            return Self::from_tar(image, diff_id, blob);
-        }
-        let mut file = tempfile::tempfile()
-            .map_err(ImageError::io("create a temporary file in", std::env::temp_dir()))?;
-        let mut hash = Sha256::new();
-        let mut decoder = MultiGzDecoder::new(BufReader::with_capacity(1 << 18, blob.reader()));
-        let mut chunk = vec![0; 1 << 18];
-        loop {
-            let len = match decoder.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(len) => len,
-                Err(error) => {
-                    return Err(ImageError::damaged(image, format!("layer {diff_id}: {error}")));
-                }
-            };
-            hash.update(&chunk[..len]);
-            file.write_all(&chunk[..len])
-                .map_err(ImageError::io("write a temporary file in", std::env::temp_dir()))?;
-        }
-        let found = digest_text(hash);
-        if found != diff_id {
-            return Err(ImageError::DigestMismatch {
-                image: image.into(),
-                what: "an unpacked layer".into(),
-                expected: diff_id.into(),
-                found,
-            });
-        }
-        let backing = Blob::whole(file)
-            .map_err(ImageError::io("read a temporary file in", std::env::temp_dir()))?;
-        Self::from_tar(image, diff_id, backing)
+    pub(super) fn from_packed(
+        image: &str,
+        diff_id: &str,
+        blob: Blob,
+        compression: Compression,
+        digest: Option<&str>,
+        likely: &Likely<'_>,
+    ) -> Result<Self, ImageError> {
+        let unpacked =
+            unpack(image, &blob, compression, digest.is_none().then_some(diff_id), likely)?;
+        let packed = Packed {
+            image: image.into(),
+            blob,
+            compression,
+            digest: digest.map(str::to_owned),
+            whole: Mutex::new(None),
+        };
+        Ok(Self {
+            diff_id: diff_id.into(),
+            entries: unpacked.entries,
+            backing: unpacked.backing,
+            contents: Contents::Packed(packed),
+        })
     }
 
     /// A layer that this program made, from a plain tar.
@@ -96,11 +108,20 @@ impl Layer {
     /// # Errors
     /// When no temporary file can be written, or it is no tar.
     pub fn made(tar: &[u8]) -> Result<Self, ImageError> {
-        let failed = || ImageError::io("write a temporary file in", std::env::temp_dir());
-        let mut file = tempfile::tempfile().map_err(failed())?;
-        file.write_all(tar).map_err(failed())?;
-        let backing = Blob::whole(file).map_err(failed())?;
+        let mut file = tempfile::tempfile().map_err(ImageError::temporary)?;
+        file.write_all(tar).map_err(ImageError::temporary)?;
+        let backing = Blob::whole(file).map_err(ImageError::temporary)?;
         Self::from_tar("a layer made here", &digest_of(tar), backing)
+    }
+
+    /// The compressed layer as it is stored, and its digest.
+    pub(super) fn stored(&self) -> Option<(&Blob, &str, Compression)> {
+        match &self.contents {
+            Contents::Packed(packed) => {
+                Some((&packed.blob, packed.digest.as_deref()?, packed.compression))
+            }
+            _ => None,
+        }
     }
 
     /// An entry's header group as it stands.
@@ -108,16 +129,21 @@ impl Layer {
     /// # Errors
     /// When it cannot be read.
     pub(super) fn header(&self, entry: &Entry) -> io::Result<Vec<u8>> {
-        self.backing.part(entry.header, entry.header_len).read_all(8 * EXTENSION_MAX)
+        self.backing.part(entry.header, entry.header_len).read_all(2 * GROUP_MAX)
     }
 
-    /// A regular file's content.
+    /// A regular file's content as it is stored: of a sparse one, what is no
+    /// hole.
     ///
     /// # Errors
     /// When it cannot be opened.
     pub(super) fn content(&self, entry: &Entry) -> Result<Box<dyn ReadSeek>, ImageError> {
-        let Some(directory) = &self.contents else {
-            return Ok(Box::new(self.backing.part(entry.data, entry.size).reader()));
+        let directory = match &self.contents {
+            Contents::Directory(directory) => directory,
+            Contents::Packed(packed) if entry.left_out => {
+                return Ok(Box::new(packed.whole()?.part(entry.data, entry.size).reader()));
+            }
+            _ => return Ok(Box::new(self.backing.part(entry.data, entry.size).reader())),
         };
         let path = Path::new(std::ffi::OsStr::from_bytes(&entry.path));
         let shown = directory.join(path);
@@ -130,6 +156,20 @@ impl Layer {
             ));
         }
         Ok(Box::new(file))
+    }
+
+    /// A regular file's content as programs see it.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(super) fn expanded(&self, entry: &Entry) -> Result<Box<dyn ReadSeek>, ImageError> {
+        let stored = self.content(entry)?;
+        let Some(sparse) = &entry.sparse else { return Ok(stored) };
+        let name = String::from_utf8_lossy(&entry.path);
+        let expanded = sparse.expand(stored, entry.size).map_err(|error| {
+            ImageError::damaged(format!("layer {}", self.diff_id), format!("{name}: {error}"))
+        })?;
+        Ok(Box::new(expanded))
     }
 }
 
@@ -157,171 +197,4 @@ fn open_beneath(directory: &Path, path: &Path) -> io::Result<File> {
     }
     // SAFETY: a descriptor just opened, owned by nobody else.
     Ok(unsafe { File::from_raw_fd(fd as i32) })
-}
-
-/// Reads the headers of a plain tar, seeking over the contents.
-fn index(image: &str, backing: &Blob) -> Result<Vec<Entry>, ImageError> {
-    let mut parser = Parser::new(image);
-    let mut reader = BufReader::with_capacity(4096, backing.reader());
-    let mut at = 0;
-    while at < backing.len {
-        let mut block = [0; BLOCK as usize];
-        reader.read_exact(&mut block).map_err(|_| {
-            ImageError::damaged(image, format!("a layer ends within a header at byte {at}"))
-        })?;
-        // Two zero blocks end a tar; one is enough, as for GNU tar.
-        if block.iter().all(|&byte| byte == 0) {
-            return Ok(parser.entries);
-        }
-        let size = parser.header(&block, at, |size| {
-            let mut data = vec![0; size as usize];
-            reader.read_exact(&mut data)?;
-            reader.seek_relative((padded(size) - size) as i64)?;
-            Ok(data)
-        })?;
-        at += BLOCK + padded(size.total);
-        if at > padded(backing.len) {
-            return Err(ImageError::damaged(
-                image,
-                format!("a layer of {} bytes ends within a file", backing.len),
-            ));
-        }
-        if size.unread > 0 {
-            let unread = padded(size.unread);
-            if unread < 64 * 1024 {
-                reader.seek_relative(unread as i64)
-            } else {
-                reader.seek(SeekFrom::Start(at)).map(drop)
-            }
-            .map_err(|e| ImageError::damaged(image, e.to_string()))?;
-        }
-    }
-    if parser.entries.is_empty() {
-        return Err(ImageError::damaged(image, "a layer is empty"));
-    }
-    // Without the closing blocks: Docker reads such layers too.
-    Ok(parser.entries)
-}
-
-/// How much content follows a header.
-pub(super) struct Size {
-    /// All of it.
-    pub total: u64,
-    /// What the parser did not read itself.
-    pub unread: u64,
-}
-
-/// Turns header blocks into entries.
-pub(super) struct Parser {
-    image: String,
-    extensions: Extensions,
-    /// Where the current group began.
-    group: Option<u64>,
-    /// Bytes of padding due before the next header, for callers that are
-    /// given headers alone.
-    pub(super) skip_padding: u64,
-    /// What was parsed so far.
-    pub(super) entries: Vec<Entry>,
-}
-
-impl Parser {
-    pub(super) fn new(image: &str) -> Self {
-        Self {
-            image: image.into(),
-            extensions: Extensions::default(),
-            group: None,
-            skip_padding: 0,
-            entries: Vec::new(),
-        }
-    }
-
-    /// Takes in the header block at `at`; `read` gives the content of an
-    /// extension block, which follows it.
-    pub(super) fn header(
-        &mut self,
-        block: &[u8; BLOCK as usize],
-        at: u64,
-        read: impl FnOnce(u64) -> io::Result<Vec<u8>>,
-    ) -> Result<Size, ImageError> {
-        let damaged = |why: String| ImageError::damaged(&self.image, why);
-        let header = tar::Header::from_byte_slice(block);
-        let sum: u32 = block
-            .iter()
-            .enumerate()
-            .map(|(i, &b)| if (148..156).contains(&i) { 32 } else { u32::from(b) })
-            .sum();
-        match header.cksum() {
-            Ok(stored) if stored == sum => {}
-            _ => return Err(damaged(format!("a layer has no tar header at byte {at}"))),
-        }
-        let field = |error: io::Error| damaged(format!("header at byte {at}: {error}"));
-        let size = header.entry_size().map_err(field)?;
-        let kind = header.entry_type();
-        if matches!(
-            kind,
-            EntryType::XHeader
-                | EntryType::XGlobalHeader
-                | EntryType::GNULongName
-                | EntryType::GNULongLink
-        ) {
-            if size > EXTENSION_MAX {
-                return Err(damaged(format!("an extension header of {size} bytes at byte {at}")));
-            }
-            let data = read(size).map_err(|e| damaged(format!("header at byte {at}: {e}")))?;
-            let text = || data.split(|&b| b == 0).next().unwrap_or_default().to_vec();
-            match kind {
-                EntryType::XHeader => self.extensions.add_pax(&data).map_err(|e| {
-                    ImageError::damaged(&self.image, format!("PAX records at byte {at}: {e}"))
-                })?,
-                EntryType::GNULongName => self.extensions.path = Some(text()),
-                EntryType::GNULongLink => self.extensions.link = Some(text()),
-                // Comments of git and the like; none of the attributes that
-                // layers carry come this way.
-                _ => return Ok(Size { total: size, unread: 0 }),
-            }
-            self.group.get_or_insert(at);
-            return Ok(Size { total: size, unread: 0 });
-        }
-        let extensions = std::mem::take(&mut self.extensions);
-        let start = self.group.take().unwrap_or(at);
-        if kind == EntryType::GNUSparse || extensions.sparse {
-            return Err(ImageError::Unsupported {
-                image: self.image.clone(),
-                what: format!("a sparse file at byte {at} of a layer"),
-                next: "; build the image again without sparse files".into(),
-            });
-        }
-        let size = extensions.size.unwrap_or(size);
-        let name = extensions.path.unwrap_or_else(|| header.path_bytes().into_owned());
-        let link = || {
-            extensions
-                .link
-                .clone()
-                .or_else(|| header.link_name_bytes().map(|name| name.into_owned()))
-                .unwrap_or_default()
-        };
-        let (kind, size) = match kind {
-            EntryType::Directory => (EntryKind::Dir, size),
-            EntryType::Symlink => (EntryKind::Symlink(link()), size),
-            EntryType::Link => (EntryKind::Hardlink(normalize(&link())), size),
-            EntryType::Char => (EntryKind::Char, size),
-            EntryType::Block => (EntryKind::Block, size),
-            EntryType::Fifo => (EntryKind::Fifo, size),
-            // Version 7 tar marks directories by a slash alone.
-            _ if name.ends_with(b"/") => (EntryKind::Dir, size),
-            _ => (EntryKind::File, size),
-        };
-        self.entries.push(Entry {
-            path: normalize(&name),
-            kind,
-            mode: header.mode().map_err(field)? & 0o7777,
-            uid: extensions.uid.map_or_else(|| header.uid(), Ok).map_err(field)?,
-            gid: extensions.gid.map_or_else(|| header.gid(), Ok).map_err(field)?,
-            size,
-            header: start,
-            header_len: at + BLOCK - start,
-            data: at + BLOCK,
-        });
-        Ok(Size { total: size, unread: size })
-    }
 }

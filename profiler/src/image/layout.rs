@@ -8,20 +8,29 @@
 //!
 //! Source: OCI image specification, "image-layout.md".
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use flate2::{Compression, GzBuilder};
+use flate2::GzBuilder;
 use serde_json::{Value, json};
 
 use super::archive::{JSON_MAX, Members, open_file};
 use super::blob::{Blob, digest_of};
-use super::select::Selection;
+use super::compression::Compression;
+use super::index::{self, Document};
+use super::layers::{self, Stored};
+use super::parallel::{self, Task};
+use super::select::{Selection, Source};
 use super::sink::{
     EMPTY_LAYER, Hashed, appear, append, beside, check_file, new_config, pad, write_layer,
 };
-use super::{ImageError, Layer, Reference, SourceImage, WriteOptions, Written, config};
+use super::{
+    ImageError, OpenOptions, Platform, Reference, SourceImage, WriteOptions, Written, config,
+    garbage,
+};
 use crate::files::directory_of;
 
 /// The annotation that carries a tag.
@@ -32,7 +41,10 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 ///
 /// # Errors
 /// See [`ImageError`].
-pub fn open_directory(reference: &Reference) -> Result<SourceImage, ImageError> {
+pub fn open_directory(
+    reference: &Reference,
+    options: &OpenOptions<'_>,
+) -> Result<SourceImage, ImageError> {
     let root = PathBuf::from(&reference.name);
     if !root.join("index.json").is_file() {
         return Err(ImageError::NotFound {
@@ -47,69 +59,47 @@ pub fn open_directory(reference: &Reference) -> Result<SourceImage, ImageError> 
         })?;
         Blob::whole(file).map_err(ImageError::io("read", path))
     };
-    read(reference, &get)
+    read(reference, &get, options)
 }
 
 /// Opens a layout in a tar.
 ///
 /// # Errors
 /// See [`ImageError`].
-pub fn open_archive(reference: &Reference) -> Result<SourceImage, ImageError> {
+pub fn open_archive(
+    reference: &Reference,
+    options: &OpenOptions<'_>,
+) -> Result<SourceImage, ImageError> {
     let file = open_file(reference)?;
     let blob = Blob::whole(file).map_err(ImageError::io("read", &reference.name))?;
     let members = Members::index(&reference.to_string(), blob)?;
-    read(reference, &|name: &str| members.get(name))
+    read(reference, &|name: &str| members.get(name), options)
 }
 
-/// Gives a file of a layout by its name in it.
-pub(super) type Get<'a> = dyn Fn(&str) -> Result<Blob, ImageError> + 'a;
+/// Brings what has a path in a layout.
+pub type Get<'a> = dyn Fn(&str) -> Result<Blob, ImageError> + 'a;
 
-/// Opens the image of a layout whose files `get` gives.
+/// An index may hold indexes; so many deep.
+const NESTED_MAX: usize = 4;
+
+/// Reads an image whose documents and layers `get` brings, by their paths in
+/// a layout.
 ///
 /// # Errors
 /// See [`ImageError`].
-pub(super) fn read(reference: &Reference, get: &Get<'_>) -> Result<SourceImage, ImageError> {
+pub fn read(
+    reference: &Reference,
+    get: &Get<'_>,
+    options: &OpenOptions<'_>,
+) -> Result<SourceImage, ImageError> {
     let image = reference.to_string();
     let index = json_of(&image, "index.json", &get("index.json")?)?.1;
-    let manifests = index.get("manifests").and_then(Value::as_array);
-    let manifests = manifests.map(Vec::as_slice).unwrap_or_default();
-    let tag_of = |m: &Value| Some(m.get("annotations")?.get(TAG)?.as_str()?.to_owned());
-    let descriptor = match &reference.tag {
-        Some(tag) => manifests.iter().find(|m| tag_of(m).as_ref() == Some(tag)),
-        None if manifests.len() > 1 => {
-            return Err(ImageError::Unsupported {
-                image,
-                what: format!("a layout of {} images without a tag", manifests.len()),
-                next: "; name one, oci:DIR:TAG".into(),
-            });
-        }
-        None => manifests.first(),
-    };
-    let descriptor = descriptor.ok_or_else(|| {
-        let tags: Vec<_> = manifests.iter().filter_map(tag_of).collect();
-        ImageError::NotFound {
-            image: image.clone(),
-            hint: format!("; tags there are: {}", tags.join(", ")),
-        }
-    })?;
-    let (manifest_digest, mut manifest) = json_blob(&image, descriptor, get)?;
-    let mut manifest_digest = manifest_digest;
-    if let Some(platforms) = manifest.get("manifests").and_then(Value::as_array) {
-        // An index: the machine's own platform.
-        let ours = |m: &&Value| {
-            m.pointer("/platform/architecture").and_then(Value::as_str) == Some(architecture())
-                && m.pointer("/platform/os").and_then(Value::as_str) == Some("linux")
-        };
-        let chosen = platforms.iter().find(ours).cloned().ok_or_else(|| ImageError::NotFound {
-            image: image.clone(),
-            hint: format!("; the index has no linux/{} image", architecture()),
-        })?;
-        (manifest_digest, manifest) = json_blob(&image, &chosen, get)?;
-    }
+    let (manifest_digest, manifest) = manifest(&image, reference, &index, get, options.platform)?;
     let missing = |what: &str| ImageError::damaged(&image, format!("its manifest has no {what}"));
     let config_descriptor = manifest.get("config").ok_or_else(|| missing("config"))?;
     let id = digest_in(&image, config_descriptor)?;
     let config = checked(&image, "its config", &id, &get(&blob_path(&id))?)?;
+    Platform::check(options.platform, &image, &config)?;
     let diff_ids = config::diff_ids(&image, &config)?;
     let descriptors = manifest.get("layers").and_then(Value::as_array);
     let descriptors = descriptors.ok_or_else(|| missing("layers"))?;
@@ -117,11 +107,20 @@ pub(super) fn read(reference: &Reference, get: &Get<'_>) -> Result<SourceImage, 
         let why = format!("{} layers, but its config names {}", descriptors.len(), diff_ids.len());
         return Err(ImageError::damaged(image, why));
     }
-    let mut layers = Vec::new();
+    let mut stored = Vec::new();
     for (descriptor, diff_id) in descriptors.iter().zip(&diff_ids) {
         let digest = digest_in(&image, descriptor)?;
-        layers.push(Layer::from_blob(&image, diff_id, get(&blob_path(&digest))?)?);
+        let blob = get(&blob_path(&digest));
+        index::check_layer(&image, descriptor, blob.is_ok())?;
+        let blob = blob?;
+        let size = descriptor.get("size").and_then(Value::as_u64);
+        if let Some(size) = size.filter(|&size| size != blob.len) {
+            let why = format!("layer {digest} has {} bytes, its manifest says {size}", blob.len);
+            return Err(ImageError::damaged(image, why));
+        }
+        stored.push(Stored { diff_id: diff_id.clone(), digest: Some(digest), blob });
     }
+    let layers = layers::read(&image, &stored, options)?;
     Ok(SourceImage {
         reference: image,
         id,
@@ -132,13 +131,50 @@ pub(super) fn read(reference: &Reference, get: &Get<'_>) -> Result<SourceImage, 
     })
 }
 
-/// GOARCH name of the machine.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
+/// Finds the manifest of the tag and platform asked for.
+fn manifest(
+    image: &str,
+    reference: &Reference,
+    index: &Value,
+    get: &Get<'_>,
+    platform: Option<&Platform>,
+) -> Result<(String, Value), ImageError> {
+    let all = index.get("manifests").and_then(Value::as_array);
+    let all = all.map(Vec::as_slice).unwrap_or_default();
+    let tag_of = |m: &Value| Some(m.get("annotations")?.get(TAG)?.as_str()?.to_owned());
+    let candidates: Vec<&Value> = match &reference.tag {
+        Some(tag) => all.iter().filter(|m| tag_of(m).as_ref() == Some(tag)).collect(),
+        None => all.iter().filter(|m| index::is_image(m)).collect(),
+    };
+    if candidates.is_empty() {
+        let tags: Vec<_> = all.iter().filter_map(tag_of).collect();
+        return Err(ImageError::NotFound {
+            image: image.into(),
+            hint: format!("; tags there are: {}", tags.join(", ")),
+        });
     }
+    let named = |m: &&Value| tag_of(m).is_some() || m.get("platform").is_none();
+    if reference.tag.is_none() && candidates.len() > 1 && candidates.iter().any(named) {
+        return Err(ImageError::Unsupported {
+            image: image.into(),
+            what: format!("a layout of {} images without a tag", candidates.len()),
+            next: "; name one, oci:DIR:TAG".into(),
+        });
+    }
+    let mut chosen = match candidates.as_slice() {
+        // Its document may be an index, whatever platform it has.
+        [only] => (*only).clone(),
+        several => index::choose(image, several, platform)?.clone(),
+    };
+    for _ in 0..NESTED_MAX {
+        let (digest, document) = json_blob(image, &chosen, get)?;
+        if index::document(image, &document)? == Document::Manifest {
+            return Ok((digest, document));
+        }
+        let inside = document.get("manifests").and_then(Value::as_array).into_iter().flatten();
+        chosen = index::choose(image, &inside.collect::<Vec<_>>(), platform)?.clone();
+    }
+    Err(ImageError::damaged(image, format!("indexes in indexes, more than {NESTED_MAX} deep")))
 }
 
 fn digest_in(image: &str, descriptor: &Value) -> Result<String, ImageError> {
@@ -226,16 +262,29 @@ pub fn write_directory(
     let root = Path::new(&output.name);
     let fresh = !root.join("index.json").exists();
     let made = if root.exists() { None } else { Some(root) };
+    let before = names(&root.join("blobs/sha256"));
     let result = write_blobs(image, layers, output, options, root);
-    if result.is_err() && fresh {
-        // Nothing was there before; nothing half-written stays.
-        let _ = fs::remove_dir_all(root.join("blobs"));
-        let _ = fs::remove_file(root.join("oci-layout"));
+    if result.is_err() {
+        // Nothing half-written stays, and nothing that was there goes.
+        for name in names(&root.join("blobs/sha256")).difference(&before) {
+            let _ = fs::remove_file(root.join("blobs/sha256").join(name));
+        }
+        if fresh {
+            let _ = fs::remove_dir(root.join("blobs/sha256"));
+            let _ = fs::remove_dir(root.join("blobs"));
+            let _ = fs::remove_file(root.join("oci-layout"));
+        }
         if let Some(root) = made {
             let _ = fs::remove_dir_all(root);
         }
     }
     result
+}
+
+/// What is in a directory; nothing if that cannot be read.
+fn names(directory: &Path) -> BTreeSet<OsString> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).collect()
 }
 
 fn write_blobs(
@@ -247,26 +296,22 @@ fn write_blobs(
 ) -> Result<Written, ImageError> {
     let blobs = root.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(ImageError::io("create", &blobs))?;
+    let nothing = Selection { source: Source::Made(String::new()), items: Vec::new() };
+    let written: Vec<&Selection<'_>> =
+        if layers.is_empty() { vec![&nothing] } else { layers.iter().collect() };
+    let tasks = written
+        .iter()
+        .map(|&layer| {
+            let blobs = blobs.as_path();
+            Box::new(move || write_layer_blob(layer, blobs)) as Task<'_, _>
+        })
+        .collect();
     let (mut descriptors, mut diff_ids, mut bytes) = (Vec::new(), Vec::new(), 0);
-    for layer in layers {
-        let file = beside(&blobs.join("layer"))?;
-        let compressed = Hashed::new(BufWriter::with_capacity(1 << 18, file));
-        // Level 6 and no time stamp: the same bytes on every machine.
-        let gzip = GzBuilder::new().write(compressed, Compression::new(6));
-        let mut plain = Hashed::new(gzip);
-        write_layer(layer, &mut plain, &blobs)?;
-        bytes += plain.bytes;
-        let (diff_id, gzip) = plain.finish();
-        descriptors.push(finish_layer(gzip, &blobs)?);
+    for written in parallel::run(options.threads, tasks) {
+        let (descriptor, diff_id, len) = written?;
+        descriptors.push(descriptor);
         diff_ids.push(diff_id);
-    }
-    if layers.is_empty() {
-        let file = beside(&blobs.join("layer"))?;
-        let mut gzip = GzBuilder::new()
-            .write(Hashed::new(BufWriter::with_capacity(4096, file)), Compression::new(6));
-        gzip.write_all(&EMPTY_LAYER).map_err(ImageError::io("write", &blobs))?;
-        descriptors.push(finish_layer(gzip, &blobs)?);
-        diff_ids.push(digest_of(&EMPTY_LAYER));
+        bytes += len;
     }
     let (config, id) = new_config(image, layers, &diff_ids)?;
     put(&blobs, &config)?;
@@ -296,15 +341,46 @@ fn write_blobs(
     if let Some(tag) = &output.tag {
         descriptor["annotations"] = json!({ TAG: tag });
     }
+    let mut gone = Vec::new();
     if let Some(manifests) = index.get_mut("manifests").and_then(Value::as_array_mut) {
-        manifests.retain(|m| {
+        let (old, left) = std::mem::take(manifests).into_iter().partition(|m| {
             m.get("annotations").and_then(|a| a.get(TAG)).and_then(Value::as_str)
-                != output.tag.as_deref()
+                == output.tag.as_deref()
         });
+        gone = old;
+        *manifests = left;
         manifests.push(descriptor);
     }
     replace(&index_path, index.to_string().as_bytes())?;
+    garbage::sweep(root, &gone, &index);
     Ok(Written { id, bytes, layers: diff_ids.len() })
+}
+
+/// Writes one compressed layer: its descriptor, its diff ID, its bytes.
+fn write_layer_blob(
+    layer: &Selection<'_>,
+    blobs: &Path,
+) -> Result<(Value, String, u64), ImageError> {
+    // Compressed anew it might be larger than it was.
+    if let Some(whole) = layer.unchanged()
+        && let Some((blob, digest, compression)) = whole.stored()
+    {
+        let path = blobs.join(digest.trim_start_matches("sha256:"));
+        let mut file = beside(&path)?;
+        std::io::copy(&mut blob.reader(), &mut file).map_err(ImageError::io("write", &path))?;
+        appear(file, &path)?;
+        let descriptor = descriptor(compression, digest, blob.len);
+        return Ok((descriptor, whole.diff_id.clone(), layer.bytes()));
+    }
+    let file = beside(&blobs.join("layer"))?;
+    let compressed = Hashed::new(BufWriter::with_capacity(1 << 17, file));
+    // Level 6 and no time stamp: the same bytes on every machine.
+    let gzip = GzBuilder::new().write(compressed, flate2::Compression::new(6));
+    let mut plain = Hashed::new(gzip);
+    write_layer(layer, &mut plain, blobs)?;
+    let bytes = plain.bytes;
+    let (diff_id, gzip) = plain.finish();
+    Ok((finish_layer(gzip, blobs)?, diff_id, bytes))
 }
 
 type Gzip = flate2::write::GzEncoder<Hashed<BufWriter<tempfile::NamedTempFile>>>;
@@ -317,11 +393,20 @@ fn finish_layer(gzip: Gzip, blobs: &Path) -> Result<Value, ImageError> {
     let file =
         buffer.into_inner().map_err(|error| ImageError::io("write", blobs)(error.into_error()))?;
     appear(file, &blobs.join(digest.trim_start_matches("sha256:")))?;
-    Ok(json!({
-        "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+    Ok(descriptor(Compression::Gzip, &digest, size))
+}
+
+fn descriptor(compression: Compression, digest: &str, size: u64) -> Value {
+    let suffix = match compression {
+        Compression::None => "",
+        Compression::Gzip => "+gzip",
+        Compression::Zstd => "+zstd",
+    };
+    json!({
+        "mediaType": format!("application/vnd.oci.image.layer.v1.tar{suffix}"),
         "digest": digest,
         "size": size,
-    }))
+    })
 }
 
 /// Stores a small blob and returns its digest.

@@ -14,35 +14,48 @@
 
 mod archive;
 mod blob;
+mod compression;
 mod config;
 mod daemon;
 mod entry;
 mod error;
+mod garbage;
+mod gzip;
 mod header;
+mod index;
 mod layer;
+mod layers;
 mod layout;
 mod overlay2;
+mod parallel;
+mod parser;
+mod platform;
 mod reference;
 mod referrers;
 mod registry;
 mod select;
 mod sink;
+mod sparse;
 mod staged;
 mod storage;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod tree;
+mod unpack;
 mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 pub use error::ImageError;
 pub use layer::Layer;
+pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, Transport};
 pub use referrers::{Artifact, attach, check_attach, subject};
 pub use registry::RegistryError;
 pub use storage::StorageError;
 pub use tree::{Node, NodeId, NodeKind, ReadSeek, Tree, Walk};
+pub use unpack::Likely;
 pub use validate::{Finding, Problem, validate};
 
 /// An image that was opened.
@@ -91,6 +104,22 @@ pub struct WriteOptions {
     pub squash: bool,
     /// Layers on top, lowest first.
     pub additions: Vec<Addition>,
+    /// Threads at work, one a layer at most; none: one a processor. The
+    /// result does not depend on it.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// How an image is opened.
+#[derive(Default, Clone, Copy)]
+pub struct OpenOptions<'a> {
+    /// Which image of an index; none: this machine's platform, or the only
+    /// one. An image of another platform is an error.
+    pub platform: Option<&'a Platform>,
+    /// Which contents of compressed layers will be read. The others may be
+    /// read too, at the cost of unpacking their layer once more; none: all.
+    pub likely: Option<&'a Likely<'a>>,
+    /// Threads at work; none: one a processor.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// What was written.
@@ -109,13 +138,24 @@ pub struct Written {
 /// # Errors
 /// See [`ImageError`].
 pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
+    open_with(reference, &OpenOptions::default())
+}
+
+/// Opens an image for reading.
+///
+/// # Errors
+/// See [`ImageError`].
+pub fn open_with(
+    reference: &Reference,
+    options: &OpenOptions<'_>,
+) -> Result<SourceImage, ImageError> {
     match reference.transport {
-        Transport::DockerDaemon => daemon::open(reference),
-        Transport::DockerArchive => archive::open(reference),
-        Transport::Oci => layout::open_directory(reference),
-        Transport::OciArchive => layout::open_archive(reference),
-        Transport::ContainersStorage => storage::open(reference),
-        Transport::Registry => registry::open(reference),
+        Transport::DockerDaemon => daemon::open(reference, options),
+        Transport::DockerArchive => archive::open(reference, options),
+        Transport::Oci => layout::open_directory(reference, options),
+        Transport::OciArchive => layout::open_archive(reference, options),
+        Transport::ContainersStorage => storage::open(reference, options),
+        Transport::Registry => registry::open(reference, options),
     }
 }
 

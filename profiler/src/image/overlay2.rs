@@ -17,7 +17,8 @@
 //! vbatts/tar-split.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -28,14 +29,21 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::blob::{Blob, digest_of, digest_text};
-use super::header::{BLOCK, padded};
-use super::layer::Parser;
+use super::header::{BLOCK, is_extension, padded};
+use super::layer::Contents;
+use super::parallel::{self, Task};
+use super::parser::Parser;
 use super::{Layer, Reference, SourceImage, config};
 use crate::container::docker::Docker;
 
 /// Opens an image in place. An error means that it must be read otherwise,
 /// and says why.
-pub fn open(docker: &Docker, reference: &Reference, info: &Value) -> Result<SourceImage, String> {
+pub fn open(
+    docker: &Docker,
+    reference: &Reference,
+    info: &Value,
+    threads: Option<NonZeroUsize>,
+) -> Result<SourceImage, String> {
     let text = |pointer: &str| info.pointer(pointer).and_then(Value::as_str);
     if text("/GraphDriver/Name") != Some("overlay2") {
         return Err("the daemon does not use the overlay2 driver".into());
@@ -55,7 +63,8 @@ pub fn open(docker: &Docker, reference: &Reference, info: &Value) -> Result<Sour
     let name = reference.to_string();
     let diff_ids = config::diff_ids(&name, &config).map_err(|error| error.to_string())?;
     let mut chain = String::new();
-    let mut layers = Vec::new();
+    let mut tasks: Vec<Task<'_, Result<Layer, String>>> = Vec::new();
+    let name = &name;
     for diff_id in &diff_ids {
         // Source: OCI image specification, "config.md", layer ChainID.
         chain = if chain.is_empty() {
@@ -64,10 +73,11 @@ pub fn open(docker: &Docker, reference: &Reference, info: &Value) -> Result<Sour
             digest_text(Sha256::new().chain_update(format!("{chain} {diff_id}")))
         };
         let entry = database.join("layerdb").join(chain.replace(':', "/"));
-        layers.push(layer(&name, diff_id, &entry, root)?);
+        tasks.push(Box::new(move || layer(name, diff_id, &entry, root)));
     }
+    let layers = parallel::run(threads, tasks).into_iter().collect::<Result<_, _>>()?;
     Ok(SourceImage {
-        reference: name,
+        reference: name.clone(),
         id: id.into(),
         manifest_digest: None,
         config,
@@ -136,7 +146,7 @@ fn layer(image: &str, diff_id: &str, entry: &Path, root: &Path) -> Result<Layer,
         diff_id: diff_id.into(),
         entries: parser.entries,
         backing,
-        contents: Some(contents),
+        contents: Contents::Directory(contents),
     })
 }
 
@@ -163,8 +173,16 @@ fn parse(parser: &mut Parser, bytes: &[u8], start: u64) -> Result<usize, String>
             return Ok(at);
         }
         parser
-            .header(block, start + at as u64, |size| Ok(rest[..size as usize].to_vec()))
+            .header(block, start + at as u64, |size| {
+                let data = rest.get(..size as usize).map(<[u8]>::to_vec);
+                data.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+            })
             .map_err(|error| error.to_string())?;
+        // The driver has them expanded, so that what is stored of them is
+        // not at hand.
+        if parser.entries.last().is_some_and(|entry| entry.sparse.is_some()) {
+            return Err("a layer has sparse files".into());
+        }
         at += BLOCK as usize + needed as usize;
     }
 }
@@ -172,12 +190,6 @@ fn parse(parser: &mut Parser, bytes: &[u8], start: u64) -> Result<usize, String>
 /// Bytes of the extension data behind a header, padding included; extension
 /// data is part of the raw bytes, file content is not.
 fn extension_len(block: &[u8; BLOCK as usize]) -> u64 {
-    use tar::EntryType::{GNULongLink, GNULongName, XGlobalHeader, XHeader};
     let header = tar::Header::from_byte_slice(block);
-    match header.entry_type() {
-        XHeader | XGlobalHeader | GNULongName | GNULongLink => {
-            padded(header.entry_size().unwrap_or(0))
-        }
-        _ => 0,
-    }
+    if is_extension(header.entry_type()) { padded(header.entry_size().unwrap_or(0)) } else { 0 }
 }

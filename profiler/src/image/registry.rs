@@ -35,7 +35,7 @@ use super::referrers;
 use super::referrers::Artifact;
 use super::select::Selection;
 use super::staged::Staged;
-use super::{ImageError, Reference, SourceImage, WriteOptions, Written, layout};
+use super::{ImageError, OpenOptions, Reference, SourceImage, WriteOptions, Written, layout};
 use download::Downloads;
 
 /// Largest manifest read; registries take no larger ones.
@@ -63,13 +63,13 @@ impl Manifest {
 ///
 /// # Errors
 /// See [`ImageError`].
-pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
+pub fn open(reference: &Reference, options: &OpenOptions<'_>) -> Result<SourceImage, ImageError> {
     let name = Name::parse(&reference.name)?;
     let client = Client::connect(&name, Access::Pull)?;
     let root = client.manifest(name.reference())?.ok_or_else(|| not_found(reference))?;
     let downloads = Downloads::new(&client, &root);
     std::thread::scope(|scope| {
-        let image = layout::read(reference, &|path: &str| downloads.get(scope, path));
+        let image = layout::read(reference, &|path: &str| downloads.get(scope, path), options);
         // After a failure nobody waits for the rest.
         downloads.stop();
         image

@@ -69,6 +69,23 @@ impl<'a> Selection<'a> {
         self.items.iter().map(Item::bytes).sum::<u64>() + 2 * BLOCK
     }
 
+    /// The source's layer, if all of it is written as it stands.
+    pub fn unchanged(&self) -> Option<&'a Layer> {
+        let layer = self.items.first()?.layer;
+        let as_it_stands = |item: &Item<'_>| {
+            let own = match &item.content {
+                None => true,
+                Some(Content::Entry(entry)) => *entry == item.entry,
+                Some(Content::Bytes(_)) => false,
+            };
+            own && item.header.is_none() && std::ptr::eq(item.layer, layer)
+        };
+        let whole = matches!(self.source, Source::Layer(_))
+            && self.items.len() == layer.entries.len()
+            && self.items.iter().all(as_it_stands);
+        whole.then_some(layer)
+    }
+
     /// All of a layer that is put on top.
     pub fn whole(addition: &'a Addition) -> Self {
         let layer = &addition.layer;

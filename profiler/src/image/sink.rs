@@ -1,7 +1,9 @@
 //! Pieces that all outputs share: writing layers, and files that appear only
 //! when they are whole.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -44,6 +46,32 @@ impl<W: Write> Write for Hashed<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+/// A writer at a place of a file that others write to at other places.
+#[derive(Debug)]
+pub struct At<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl<'a> At<'a> {
+    /// From this byte of the file on.
+    pub fn new(file: &'a File, at: u64) -> Self {
+        Self { file, at }
+    }
+}
+
+impl Write for At<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.file.write_at(bytes, self.at)?;
+        self.at += len as u64;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

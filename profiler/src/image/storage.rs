@@ -24,7 +24,9 @@ use super::blob::{Blob, digest_of};
 use super::registry::blob_of;
 use super::select::Selection;
 use super::staged::{Staged, directory};
-use super::{ImageError, Reference, SourceImage, Transport, WriteOptions, Written, layout};
+use super::{
+    ImageError, OpenOptions, Reference, SourceImage, Transport, WriteOptions, Written, layout,
+};
 
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -93,13 +95,14 @@ impl Tool {
 ///
 /// # Errors
 /// See [`ImageError`].
-pub fn open(reference: &Reference) -> Result<SourceImage, ImageError> {
+pub fn open(reference: &Reference, options: &OpenOptions<'_>) -> Result<SourceImage, ImageError> {
     let saved = Saved::new(reference)?;
-    let mut image = layout::read(reference, &|path: &str| {
+    let get = |path: &str| {
         saved.get(path)?.ok_or_else(|| {
             ImageError::damaged(reference.to_string(), format!("the storage gave no {path}"))
         })
-    })?;
+    };
+    let mut image = layout::read(reference, &get, options)?;
     // Made for this copy; the storage itself may have another.
     image.manifest_digest = None;
     Ok(image)

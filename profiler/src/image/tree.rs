@@ -55,7 +55,7 @@ pub struct Node {
     pub uid: u64,
     /// Group.
     pub gid: u64,
-    /// Bytes of content.
+    /// Bytes of content, holes of sparse files counted.
     pub size: u64,
     /// The entries that make it, lowest layer first: several for a directory
     /// that layers repeat, none for one that no layer mentions.
@@ -182,7 +182,7 @@ impl<'a> Tree<'a> {
                 }
             };
             let linked = content.filter(|_| group.is_some());
-            let size = linked.map_or(entry.size, |c| layers[c.layer].entries[c.entry].size);
+            let size = linked.map_or(entry.len(), |c| layers[c.layer].entries[c.entry].len());
             if name.is_empty() {
                 // The root directory's own entry.
                 let root = &mut self.nodes[0];
@@ -436,7 +436,7 @@ impl<'a> Tree<'a> {
             return Ok(None);
         };
         let layer = &self.layers[content.layer];
-        layer.content(&layer.entries[content.entry]).map(Some)
+        layer.expanded(&layer.entries[content.entry]).map(Some)
     }
 }
 

@@ -15,6 +15,7 @@
 mod check;
 mod closure;
 mod keep;
+mod likely;
 mod plan;
 mod policy;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod touched;
 
 pub use check::{Allow, Refusal, check};
 pub use keep::{Plan, Reason, Rule};
+pub use likely::likely;
 pub use plan::plan;
 pub use policy::{Policy, PolicyError};
 

@@ -8,6 +8,7 @@
 mod container;
 mod findings;
 mod measure;
+mod minimize;
 mod observer;
 mod process;
 mod table;
@@ -30,6 +31,8 @@ use workload::Workload;
 pub enum Bench {
     /// Slowdown, losses, recorded files, CPU and memory of file-access observers.
     Capture(Args),
+    /// Time and memory of minimizing, beside copying the image.
+    Minimize(minimize::Args),
     /// Slowdown by each hook tier, in emulated machines with other kernels.
     Tiers(tiers::Args),
 }
@@ -73,6 +76,7 @@ enum Format {
 pub fn run(bench: Bench) -> Result<()> {
     let args = match bench {
         Bench::Capture(args) => args,
+        Bench::Minimize(args) => return minimize::run(&args),
         Bench::Tiers(args) => return tiers::run(&args),
     };
     if !args.prepared {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use profiler::files::write_whole;
-use profiler::image::{self, Reference, Subset, Tree, WriteOptions};
+use profiler::image::{self, OpenOptions, Platform, Reference, Subset, Tree, WriteOptions};
 use profiler::minimize::{self, Policy};
 use profiler::profile::{self, Profile};
 use profiler::report::Report;
@@ -42,6 +42,9 @@ pub struct Args {
     /// Drop paths that fit this glob, whatever needs them.
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
+    /// Which image of an index, as linux/arm64; without it this machine's.
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
     /// How to print the summary.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -73,7 +76,15 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
         image::check_attach(&args.output)?;
     }
     image::check_output(&args.output, args.force)?;
-    let source = image::open(&args.image)?;
+    let likely = minimize::likely(&profiles);
+    let source = image::open_with(
+        &args.image,
+        &OpenOptions {
+            platform: args.platform.as_ref(),
+            likely: Some(&likely),
+            ..OpenOptions::default()
+        },
+    )?;
     minimize::check(&source, &profiles, args.allow.allow()).map_err(refuse)?;
     let tree = Tree::build(&source.layers)?;
     let plan = minimize::plan(&source, &tree, &profiles, &policy)?;
