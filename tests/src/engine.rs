@@ -45,6 +45,14 @@ impl Image {
         Self { name: unique(stem), temporary: true }
     }
 
+    /// The same image under a name that no other test builds anew.
+    #[track_caller]
+    pub fn own(&self) -> Self {
+        let own = Self::future("own");
+        docker(["tag", &self.name, &own.name]);
+        own
+    }
+
     /// Its size in bytes, as the daemon counts.
     #[track_caller]
     pub fn size(&self) -> u64 {

@@ -18,27 +18,26 @@ use tempfile::TempDir;
 struct Bench {
     directory: TempDir,
     registry: Registry,
+    image: Image,
 }
 
 impl Bench {
     #[track_caller]
     fn new(registry: Registry) -> Self {
         let bench = Self::without_image(registry);
-        bench
-            .registry
-            .fill(&format!("docker-daemon:{}:latest", images::scratch().name), "source:1");
+        bench.registry.fill(&format!("docker-daemon:{}:latest", bench.image.name), "source:1");
         bench
     }
 
     #[track_caller]
     fn without_image(registry: Registry) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let image = images::scratch();
+        let image = images::scratch().own();
         let file = profile_file(directory.path());
         let mut run = profiler(["run", "--image", &image.name, "-o"]);
         run.arg(&file).args(["--", "docker", "run", "--rm", &image.name, "cat", "/etc/read.conf"]);
         Outcome::of(&mut run).succeeded();
-        Self { directory, registry }
+        Self { directory, registry, image }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -129,7 +128,7 @@ fn what_a_registry_has_not_is_said() {
 #[test]
 fn logins_are_used_and_wrong_ones_told() {
     let bench = Bench::without_image(Registry::with_login());
-    let from = format!("docker-daemon:{}", images::scratch().name);
+    let from = format!("docker-daemon:{}", bench.image.name);
     let small = bench.reference("small:1");
     let host = bench.registry.host.clone();
     let refused =
@@ -149,7 +148,7 @@ fn logins_are_used_and_wrong_ones_told() {
 fn tokens_are_fetched_from_the_service_the_registry_names() {
     let tokens = Tokens::start();
     let bench = Bench::without_image(Registry::with_tokens(&tokens.realm(), &tokens.certificate()));
-    let from = format!("docker-daemon:{}", images::scratch().name);
+    let from = format!("docker-daemon:{}", bench.image.name);
     let small = bench.reference("team/small:1");
     Outcome::of(&mut bench.minimize(&from, &small))
         .refused(2, &[&bench.registry.host, "anonymous", "who are you?", "docker login"]);
@@ -176,7 +175,7 @@ fn logins_come_from_helper_programs() {
     fs::write(&helper, script).unwrap();
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", bench.directory.path().display(), std::env::var("PATH").unwrap());
-    let from = format!("docker-daemon:{}", images::scratch().name);
+    let from = format!("docker-daemon:{}", bench.image.name);
     for (number, config) in [
         json!({"credHelpers": {&bench.registry.host: "profiler-test"}}),
         json!({"credsStore": "profiler-test"}),
@@ -339,7 +338,7 @@ fn the_plan_is_attached_as_a_referrer() {
     assert_eq!(serde_json::from_slice::<Value>(&plan.unwrap()).unwrap(), report);
 
     // Once more, from elsewhere: the list grows, what is in it stays.
-    let archive = format!("docker-daemon:{}", images::scratch().name);
+    let archive = format!("docker-daemon:{}", bench.image.name);
     let mut again = bench.minimize(&archive, &small);
     Outcome::of(again.args(["--force", "--attach", "plan"])).succeeded();
     assert_eq!(bench.registry.digest("small:1"), image);
@@ -355,7 +354,7 @@ fn the_plan_is_attached_as_a_referrer() {
 #[test]
 fn the_plan_is_attached_in_a_layout_which_stays_valid() {
     let bench = Bench::without_image(Registry::start());
-    let source = format!("docker-daemon:{}", images::scratch().name);
+    let source = format!("docker-daemon:{}", bench.image.name);
     let place = bench.path("layout");
     let layout = format!("oci:{}", place.display());
     let tagged = format!("{layout}:1");

@@ -103,7 +103,7 @@ fn what_is_written_is_valid_and_loads_everywhere() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().display();
     let registry = Registry::start();
-    let source = images::busybox(false);
+    let source = images::busybox(false).own();
     let says = profile(directory.path(), &source);
     let name = Image::future("valid");
     let stored = PodmanImage { name: format!("localhost/{}:latest", unique("valid")) };
@@ -125,7 +125,7 @@ fn the_same_image_comes_out_of_every_transport() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().display();
     let registry = Registry::start();
-    let source = images::scratch();
+    let source = images::scratch().own();
     profile(directory.path(), &source);
     let from = format!("docker-daemon:{}:latest", source.name);
     let stored = PodmanImage::from_docker(&source);
@@ -152,7 +152,7 @@ fn the_same_image_comes_out_of_every_transport() {
 #[test]
 fn a_profile_made_under_podman_is_good_for_its_storage() {
     let directory = tempfile::tempdir().unwrap();
-    let stored = PodmanImage::from_docker(&images::scratch());
+    let stored = PodmanImage::from_docker(&images::scratch().own());
     let file = profile_file(directory.path());
     let mut run = profiler(["run", "--image", &stored.name, "-o"]);
     run.arg(&file).arg("--").arg("podman").args(podman().get_args());
@@ -175,7 +175,7 @@ fn a_profile_made_under_podman_is_good_for_its_storage() {
 #[test]
 fn the_storage_is_read_through_skopeo_where_there_is_no_podman() {
     let directory = tempfile::tempdir().unwrap();
-    let source = images::scratch();
+    let source = images::scratch().own();
     let expected = profile(directory.path(), &source);
     let stored = PodmanImage::from_docker(&source);
     let small = PodmanImage { name: format!("localhost/{}:latest", unique("storage")) };
