@@ -337,9 +337,10 @@ fn the_plan_is_attached_as_a_referrer() {
         serde_json::from_slice(&fs::read(bench.path("report.json")).unwrap()).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&plan.unwrap()).unwrap(), report);
 
-    // Once more, from elsewhere: the list grows, what is in it stays.
-    let archive = format!("docker-daemon:{}", bench.image.name);
-    let mut again = bench.minimize(&archive, &small);
+    // Once more, and the source under another name, so the plan is another:
+    // the list grows, what is in it stays.
+    let by_digest = bench.reference(&format!("source@{}", bench.registry.digest("source:1")));
+    let mut again = bench.minimize(&by_digest, &small);
     Outcome::of(again.args(["--force", "--attach", "plan"])).succeeded();
     assert_eq!(bench.registry.digest("small:1"), image);
     let list = bench.registry.manifest("small", &image.replace(':', "-"));
