@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::archive::JSON_MAX;
 use super::blob::Blob;
+use super::index::is_image;
 
 /// Documents name documents; so many deep.
 const DEPTH_MAX: usize = 5;
@@ -26,6 +27,20 @@ pub fn sweep(root: &Path, gone: &[Value], index: &Value) {
             let _ = fs::remove_file(root.join("blobs/sha256").join(hex));
         }
     }
+}
+
+/// Whether a descriptor is of something attached to one of the images that
+/// are gone, and to none that is left.
+pub fn is_about(root: &Path, descriptor: &Value, gone: &[Value], left: &[Value]) -> bool {
+    if is_image(descriptor) {
+        return false;
+    }
+    let digest_of = |value: &Value| value.get("digest").and_then(Value::as_str).map(str::to_owned);
+    let subject = digest_of(descriptor)
+        .and_then(|digest| read(root, &digest))
+        .and_then(|document| digest_of(document.get("subject")?));
+    let among = |all: &[Value]| all.iter().any(|one| digest_of(one) == subject);
+    subject.is_some() && among(gone) && !among(left)
 }
 
 /// The digests that descriptors and the documents behind them name.

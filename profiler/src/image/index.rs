@@ -84,16 +84,19 @@ pub fn choose<'a>(
     }
     let machine = Platform::of_machine();
     let platform = wanted.unwrap_or(&machine);
-    if let Some((found, _)) = images.iter().find(|(_, one)| one.as_ref() == Some(platform)) {
-        return Ok(found);
-    }
     let there: BTreeSet<String> =
         images.iter().filter_map(|(_, one)| one.as_ref()).map(ToString::to_string).collect();
+    let there = there.into_iter().collect::<Vec<_>>().join(", ");
+    if let Some((found, _)) = images.iter().find(|(_, one)| one.as_ref() == Some(platform)) {
+        if wanted.is_none() {
+            log::info!("{image} has images for {there}: the one for {platform} is taken");
+        }
+        return Ok(found);
+    }
     let there = if there.is_empty() {
         "; its index names no platforms".to_owned()
     } else {
-        let there: Vec<String> = there.into_iter().collect();
-        format!("; its index has {}; choose with --platform", there.join(", "))
+        format!("; its index has {there}; name one of these platforms")
     };
     Err(ImageError::NotFound {
         image: image.into(),

@@ -240,11 +240,15 @@ pub fn check_output(output: &Reference, force: bool) -> Result<(), ImageError> {
     };
     let index: Value = serde_json::from_slice(&text)
         .map_err(|error| ImageError::damaged(output.to_string(), format!("index.json: {error}")))?;
-    let taken = index.get("manifests").and_then(Value::as_array).into_iter().flatten().any(|m| {
-        let tag = m.get("annotations").and_then(|a| a.get(TAG)).and_then(Value::as_str);
-        tag == output.tag.as_deref()
-    });
+    let all = index.get("manifests").and_then(Value::as_array);
+    let taken = all.into_iter().flatten().any(|m| is_named(m, output.tag.as_deref()));
     if taken { Err(ImageError::Exists(output.to_string())) } else { Ok(()) }
+}
+
+/// Whether a descriptor is of an image of that tag, or of none.
+fn is_named(descriptor: &Value, tag: Option<&str>) -> bool {
+    let named = descriptor.get("annotations").and_then(|a| a.get(TAG)).and_then(Value::as_str);
+    named == tag && index::is_image(descriptor)
 }
 
 /// Writes into a layout directory, made if need be. The index is replaced
@@ -343,13 +347,14 @@ fn write_blobs(
     }
     let mut gone = Vec::new();
     if let Some(manifests) = index.get_mut("manifests").and_then(Value::as_array_mut) {
-        let (old, left) = std::mem::take(manifests).into_iter().partition(|m| {
-            m.get("annotations").and_then(|a| a.get(TAG)).and_then(Value::as_str)
-                == output.tag.as_deref()
-        });
-        gone = old;
-        *manifests = left;
+        let all = std::mem::take(manifests).into_iter();
+        (gone, *manifests) = all.partition(|m| is_named(m, output.tag.as_deref()));
         manifests.push(descriptor);
+        // What was attached to the old image alone goes with it.
+        let about_gone = |m: &Value| garbage::is_about(root, m, &gone, manifests);
+        let attached: Vec<Value> = manifests.iter().filter(|m| about_gone(m)).cloned().collect();
+        manifests.retain(|m| !attached.contains(m));
+        gone.extend(attached);
     }
     replace(&index_path, index.to_string().as_bytes())?;
     garbage::sweep(root, &gone, &index);

@@ -2,8 +2,9 @@
 //!
 //! [`open`] turns a [`Reference`] into a [`SourceImage`]: config, and layers
 //! whose entries are indexed and whose bytes can be read at random. Archives
-//! and layouts are read in place; only what cannot be (compressed layers, the
-//! daemon's stream) is copied to an unnamed temporary file. [`Tree`] is the
+//! and layouts are read in place; what cannot be (the daemon's stream, and of
+//! compressed layers what is likely to be wanted) is copied to an unnamed
+//! temporary file. [`Tree`] is the
 //! rootfs that the layers stack up to, [`write`] stores a filtered copy.
 //!
 //! ```text

@@ -9,8 +9,9 @@ use crate::profile::Profile;
 const SMALL: u64 = 128 << 10;
 
 /// Where the files lie that rules look at and edit, such as package
-/// databases and bundles of certificates.
-const PLACES: [&[u8]; 4] = [b"etc/", b"var/lib/", b"usr/lib/sysimage/", b"lib/apk/"];
+/// databases, bundles of certificates and locales.
+const PLACES: [&[u8]; 5] =
+    [b"etc/", b"var/lib/", b"usr/lib/sysimage/", b"lib/apk/", b"usr/lib/locale/"];
 
 /// A guess, for [`OpenOptions::likely`](crate::image::OpenOptions::likely):
 /// what was touched, and what the rules look at. A wrong one costs time only.
@@ -24,5 +25,18 @@ pub fn likely(profiles: &[Profile]) -> impl Fn(&[u8], u64) -> bool + Sync + use<
         size <= SMALL
             || PLACES.iter().any(|place| path.starts_with(place))
             || touched.contains(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_files_are_likely_only_if_touched_or_looked_at_by_rules() {
+        let likely = likely(&[]);
+        assert!(likely(b"usr/share/doc/small", SMALL));
+        assert!(!likely(b"usr/bin/gcc", SMALL + 1));
+        assert!(likely(b"var/lib/dpkg/status", 1 << 30));
     }
 }

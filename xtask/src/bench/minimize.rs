@@ -69,6 +69,12 @@ pub fn run(args: &Args) -> Result<()> {
     let _engine = Engine::start()?;
     base::ensure()?;
     let place = Place::prepare()?;
+    if let Some(load) = load().filter(|&load| load > 1.0) {
+        say(format!(
+            "warning: others use the processors (load {load}); that costs most whoever computes \
+             most, and not in the same share"
+        ));
+    }
     let mut rows = Vec::new();
     for source in [Source::Oci, Source::Daemon] {
         if args.only.is_empty() || args.only.contains(&source) {
@@ -203,6 +209,12 @@ impl Place {
         run.args(["minimize", &image, "--profile"]).arg(&self.profile).arg("--output");
         run
     }
+}
+
+/// Programs that ran or waited for a processor in the last minute, on average;
+/// proc_loadavg(5).
+fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
 fn profiler() -> PathBuf {

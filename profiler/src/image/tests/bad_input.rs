@@ -300,3 +300,39 @@ fn a_replaced_image_leaves_no_blobs_behind_and_touches_no_others() {
     assert_eq!(blobs(), 4 + 1 + 3, "the same image again");
     assert!(open(&format!("oci:{}:two", root.display()).parse().unwrap()).is_ok());
 }
+
+#[test]
+fn what_is_attached_to_an_image_goes_with_it_and_stays_with_others() {
+    let tar = Tar::new().file("a", "1").bytes();
+    let store = Store::new();
+    let mut images = Vec::new();
+    for (architecture, tag) in [("amd64", "one"), ("arm64", "two")] {
+        let mut image = store.image(architecture, &[(gzip(&tar), &tar)]);
+        image["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
+        let about = json!({"artifactType": "text/x", "layers": [], "subject": image});
+        let mut about = store.put(MANIFEST, about.to_string().as_bytes());
+        about["artifactType"] = "text/x".into();
+        images.extend([image, about]);
+    }
+    store.index(&images);
+    let source = image(vec![Tar::new().file("b", "2").bytes()]);
+    let tree = Tree::build(&source.layers).unwrap();
+    let keep = tree.all().into_iter().collect();
+    let subset = crate::image::Subset { keep, ..Default::default() };
+    let put = |tag: &str, force: bool| {
+        let options = crate::image::WriteOptions { force, ..Default::default() };
+        let output = format!("oci:{}{tag}", store.root().display()).parse().unwrap();
+        crate::image::write(&source, &tree, &subset, &output, &options).unwrap();
+        let index = fs::read(store.root().join("index.json")).unwrap();
+        let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+        index["manifests"].as_array().unwrap().clone()
+    };
+    // Without a tag: nothing there has none but what is attached.
+    let left = put("", false);
+    assert!(images.iter().all(|one| left.contains(one)), "{left:?}");
+    let left = put(":one", true);
+    assert!(!left.contains(&images[0]) && !left.contains(&images[1]), "{left:?}");
+    assert!(left.contains(&images[2]) && left.contains(&images[3]), "{left:?}");
+    assert!(!store.blob_path(images[1]["digest"].as_str().unwrap()).exists());
+    assert!(store.blob_path(images[3]["digest"].as_str().unwrap()).exists());
+}
