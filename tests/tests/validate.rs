@@ -144,7 +144,10 @@ fn the_same_image_comes_out_of_every_transport() {
         validate(source);
         let output = registry.reference(&format!("small:{number}"));
         minimize(directory.path(), source, &output);
-        digests.push(registry.manifest("small", &number.to_string()));
+        // Layers kept whole are stored as the source has them, so it is the
+        // config that must be the same, and with it the unpacked layers.
+        let manifest = registry.manifest("small", &number.to_string());
+        digests.push(manifest["config"]["digest"].as_str().unwrap().to_owned());
     }
     assert_eq!(digests, vec![digests[0].clone(); 4]);
 }

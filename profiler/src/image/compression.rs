@@ -11,7 +11,7 @@ use super::gzip::Members;
 /// The largest window a Zstandard frame may ask for, as a power of two: what
 /// every decoder must be ready for, 128 MiB. Source: the `zstd` manual, option
 /// `--long`.
-const ZSTD_WINDOW: u32 = 27;
+pub const ZSTD_WINDOW: u32 = 27;
 
 /// How a layer is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

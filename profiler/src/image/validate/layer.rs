@@ -77,7 +77,7 @@ pub fn check(
     }
     let entries = match compression.unpack(&mut packed) {
         None => {
-            findings.add(place, Problem::Unchecked("zstd is not unpacked by this program"));
+            findings.add(place, Problem::Unchecked("no decoder for it could be made"));
             None
         }
         Some(plain) => contents(place, plain, expected, findings),

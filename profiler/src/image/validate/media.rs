@@ -3,6 +3,7 @@
 use std::io::{self, BufReader, Read};
 
 use super::super::blob::Blob;
+use super::super::compression::ZSTD_WINDOW;
 
 /// Media types of indexes: OCI's, and Docker's manifest list.
 pub const INDEXES: [&str; 2] = [
@@ -72,14 +73,18 @@ impl Compression {
         })
     }
 
-    /// Unpacks what `packed` gives; none for what this program cannot.
+    /// Unpacks what `packed` gives; none when there is no decoder for it.
     pub fn unpack<'a>(self, packed: impl Read + 'a) -> Option<Box<dyn Read + 'a>> {
         match self {
             Self::Plain => Some(Box::new(packed)),
             Self::Gzip => Some(Box::new(flate2::read::MultiGzDecoder::new(
                 BufReader::with_capacity(1 << 18, packed),
             ))),
-            Self::Zstd => None,
+            Self::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::new(packed).ok()?;
+                decoder.window_log_max(ZSTD_WINDOW).ok()?;
+                Some(Box::new(decoder))
+            }
         }
     }
 }

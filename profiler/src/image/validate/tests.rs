@@ -279,6 +279,21 @@ fn a_layer_packed_in_another_way_than_its_media_type_says_is_found() {
 }
 
 #[test]
+fn zstd_layers_are_unpacked_and_checked() {
+    let tar = Tar::new().file("a", "1").bytes();
+    let mut layout = Layout::new(std::slice::from_ref(&tar));
+    let packed = zstd::stream::encode_all(&tar[..], 1).unwrap();
+    let layer = layout.put(&packed, "application/vnd.oci.image.layer.v1.tar+zstd");
+    layout.manifest["layers"] = json!([layer]);
+    layout.config["rootfs"]["diff_ids"] = json!([digest_of(b"another")]);
+    let found = layout.problems();
+    assert!(
+        matches!(&found[..], [Problem::DiffId { found, .. }] if *found == digest_of(&tar)),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn another_schema_version_is_found() {
     let mut layout = Layout::ordinary();
     layout.manifest["schemaVersion"] = json!(1);
