@@ -98,7 +98,8 @@ fn compare(tree: &Tree<'_>, subset: &Subset, result: &Tree<'_>) {
         };
         let new = result.node(found);
         assert_eq!(new.kind, node.kind, "{shown} is something else");
-        if !node.origins.is_empty() {
+        // Headers of a file's several names may contradict each other.
+        if !node.origins.is_empty() && tree.hard_links(id).is_empty() {
             let of = |node: &image::Node| (node.mode, node.uid, node.gid);
             assert_eq!(of(new), of(node), "{shown} has another mode or owner");
         }
