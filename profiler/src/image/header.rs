@@ -181,6 +181,28 @@ pub fn rename(group: &[u8], name: &[u8], link: Option<&[u8]>) -> Vec<u8> {
     new
 }
 
+/// Makes the group of a directory that engines would make by themselves, since
+/// something is in it: everybody may look, root may write.
+pub fn directory(path: &[u8]) -> Vec<u8> {
+    let name = [path, b"/"].concat();
+    let mut group = Vec::new();
+    if name.len() > NAME_FIELD {
+        let long = [&name[..], b"\0"].concat();
+        push_extension(&mut group, EntryType::GNULongName, b"././@LongLink", &long);
+    }
+    let mut header = Header::new_gnu();
+    set_text(&mut header.as_old_mut().name, &name);
+    header.set_entry_type(EntryType::Directory);
+    header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(0);
+    header.set_cksum();
+    group.extend_from_slice(header.as_bytes());
+    group
+}
+
 /// Makes the group of an entry whose content gets another size; all else of
 /// it stays. A sparse file becomes one without holes.
 pub fn resize(group: &[u8], size: u64) -> Vec<u8> {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::header::{BLOCK, padded, rename, resize};
+use super::entry::{Entry, EntryKind};
+use super::header::{BLOCK, directory, padded, rename, resize};
 use super::tree::Origin;
 use super::{Addition, ImageError, Layer, NodeId, NodeKind, SourceImage, Subset, Tree};
 
@@ -139,7 +140,20 @@ pub fn select<'a>(
             }
             continue;
         }
-        let directory = |origin: &Origin| Item {
+        // One that no layer describes comes with what is in it; by itself it
+        // gets an entry as engines would make it.
+        if node.origins.is_empty() && !tree.children(id).any(|child| all.contains(&child)) {
+            let path = tree.path(id);
+            let path = path.strip_prefix(b"/").unwrap_or(&path);
+            if let Some(place) = first_below(image, path) {
+                let layer = &image.layers[place.layer];
+                let header = Some(directory(path));
+                let item = Item { layer, entry: place.entry, header, content: None };
+                layers[place.layer].insert(place.entry, item);
+            }
+            continue;
+        }
+        let repeated = |origin: &Origin| Item {
             layer: &image.layers[origin.layer],
             entry: origin.entry,
             header: None,
@@ -148,11 +162,11 @@ pub fn select<'a>(
         match (squash, node.origins.first(), node.origins.last()) {
             // One entry, as the topmost layer has it, before all that is in it.
             (true, Some(first), Some(last)) => {
-                layers[first.layer].insert(first.entry, directory(last));
+                layers[first.layer].insert(first.entry, repeated(last));
             }
             _ => {
                 for origin in &node.origins {
-                    layers[origin.layer].insert(origin.entry, directory(origin));
+                    layers[origin.layer].insert(origin.entry, repeated(origin));
                 }
             }
         }
@@ -199,10 +213,19 @@ fn select_file<'a>(
         Some(bytes) => Content::Bytes(bytes.clone()),
         None => Content::Entry(content.entry),
     };
+    let path_of = |origin: &Origin| &image.layers[origin.layer].entries[origin.entry].path;
     if origins.contains(&content) {
-        for origin in origins {
+        let kept: BTreeSet<&Vec<u8>> = origins.iter().map(path_of).collect();
+        for &origin in &origins {
             let of_content = origin == content;
-            let header = if of_content && edit.is_some() { Some(group()?) } else { None };
+            let header = match &image.layers[origin.layer].entries[origin.entry].kind {
+                _ if of_content => edit.map(|_| group()).transpose()?,
+                // It names another link, which is dropped.
+                EntryKind::Hardlink(target) if !kept.contains(target) => {
+                    Some(rename(&group()?, path_of(&origin), Some(path_of(&content))))
+                }
+                _ => None,
+            };
             let item = Item {
                 layer: &image.layers[origin.layer],
                 entry: origin.entry,
@@ -214,20 +237,36 @@ fn select_file<'a>(
         return Ok(());
     }
     // The name that carries the content is dropped: the first that is left
-    // takes it over, and the others become links to that one. A link may only
-    // name an entry of the layers up to its own.
+    // takes it over, and the others become links to that one. Content is
+    // copied from where it lies, which is in the same layer unless an upper
+    // layer links into a lower one.
     let group = group()?;
-    let mut heir: Option<Vec<u8>> = None;
-    for origin in origins {
-        let name = &image.layers[origin.layer].entries[origin.entry].path;
-        let header = rename(&group, name, heir.as_deref());
-        // Content is copied from where it lies, which is in the same layer
-        // unless an upper layer links into a lower one.
-        let entry = if origin.layer == content.layer { origin.entry } else { content.entry };
-        let item =
-            Item { layer, entry, header: Some(header), content: heir.is_none().then(written) };
-        layers[content.layer].insert(entry, item);
-        heir.get_or_insert_with(|| name.clone());
+    let mut heir: Option<&Vec<u8>> = None;
+    for origin in &origins {
+        let name = path_of(origin);
+        let header = Some(rename(&group, name, heir.map(Vec::as_slice)));
+        let place = match heir {
+            None if origin.layer != content.layer => &content,
+            _ => origin,
+        };
+        let item = Item {
+            layer: &image.layers[place.layer],
+            entry: place.entry,
+            header,
+            content: heir.is_none().then(written),
+        };
+        layers[place.layer].insert(place.entry, item);
+        heir.get_or_insert(name);
     }
     Ok(())
+}
+
+/// Where the first entry below a directory stands; none if no layer ever had
+/// one.
+fn first_below(image: &SourceImage, path: &[u8]) -> Option<Origin> {
+    let inside =
+        |entry: &Entry| entry.path.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/"));
+    image.layers.iter().enumerate().find_map(|(layer, read)| {
+        read.entries.iter().position(inside).map(|entry| Origin { layer, entry })
+    })
 }

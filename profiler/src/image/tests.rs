@@ -423,3 +423,37 @@ fn layers_put_on_top_come_last() {
     assert_eq!(content(&tree, "/etc/upper"), "up");
     assert_eq!(result.layers.last().unwrap().diff_id, digest_of(&tar));
 }
+
+#[test]
+fn a_link_to_a_dropped_link_leads_to_the_content() {
+    let layer = Tar::new().file("a", "x").hard("b", "a").dir("d/").hard("d/c", "b").bytes();
+    let directory = tempfile::tempdir().unwrap();
+    let result = filter(&image(vec![layer]), &["/a", "/d/c"], directory.path());
+    let tree = Tree::build(&result.layers).unwrap();
+    assert_eq!(content(&tree, "/d/c"), "x");
+    assert_eq!(tree.hard_links(tree.lookup(b"/a").unwrap()).len(), 2, "still one file");
+}
+
+#[test]
+fn links_of_an_upper_layer_outlive_the_name_below() {
+    let (below, above) = (Tar::new().file("a", "x"), Tar::new().hard("b", "a").hard("c", "a"));
+    let directory = tempfile::tempdir().unwrap();
+    let source = image(vec![below.bytes(), above.bytes()]);
+    let result = filter(&source, &["/b", "/c"], directory.path());
+    let tree = Tree::build(&result.layers).unwrap();
+    assert_eq!((content(&tree, "/b"), content(&tree, "/c")), ("x".into(), "x".into()));
+}
+
+#[test]
+fn a_directory_that_no_layer_describes_is_kept_without_its_content() {
+    let deep = format!("{}/deep/file", "long".repeat(40));
+    let layer = Tar::new().file("made/inside/file", "x").file(&deep, "x").bytes();
+    let directory = tempfile::tempdir().unwrap();
+    let kept = format!("/{}/deep", "long".repeat(40));
+    let result = filter(&image(vec![layer]), &["/made/inside", &kept], directory.path());
+    let tree = Tree::build(&result.layers).unwrap();
+    for path in ["/made/inside", &kept] {
+        let node = tree.node(tree.lookup(path.as_bytes()).expect(path));
+        assert_eq!((node.kind.clone(), node.mode), (NodeKind::Dir, 0o755));
+    }
+}
