@@ -184,7 +184,10 @@ impl<'a> Tree<'a> {
             let linked = content.filter(|_| group.is_some());
             let size = linked.map_or(entry.len(), |c| layers[c.layer].entries[c.entry].len());
             if name.is_empty() {
-                // The root directory's own entry.
+                // The root directory's own entry; it cannot be anything else.
+                if kind != NodeKind::Dir {
+                    continue;
+                }
                 let root = &mut self.nodes[0];
                 (root.mode, root.uid, root.gid) = (entry.mode, entry.uid, entry.gid);
                 root.origins.push(origin);

@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::json;
 
 use super::store::{MANIFEST, Store, gzip, zstd};
-use super::{Tar, content, image, layer, paths};
+use super::{Tar, content, filter, image, layer, paths};
 use crate::image::blob::Blob;
 use crate::image::{ImageError, OpenOptions, Tree, open, open_with};
 
@@ -335,4 +335,15 @@ fn what_is_attached_to_an_image_goes_with_it_and_stays_with_others() {
     assert!(left.contains(&images[2]) && left.contains(&images[3]), "{left:?}");
     assert!(!store.blob_path(images[1]["digest"].as_str().unwrap()).exists());
     assert!(store.blob_path(images[3]["digest"].as_str().unwrap()).exists());
+}
+
+#[test]
+fn a_link_in_place_of_the_root_directory_is_left_out() {
+    let layer = Tar::new().file("a", "x").hard("./", "a").link(".", "a").file("b", "y").bytes();
+    let image = image(vec![layer]);
+    let tree = Tree::build(&image.layers).unwrap();
+    assert_eq!(paths(&tree), ["/", "/a", "/b"]);
+    let directory = tempfile::tempdir().unwrap();
+    let result = filter(&image, &["/b"], directory.path());
+    assert_eq!(paths(&Tree::build(&result.layers).unwrap()), ["/", "/b"]);
 }
