@@ -84,13 +84,13 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let asked = args.asked.resolved()?;
     args.packages.policy = asked.package_metadata;
+    let findings = args.packages.findings()?;
     let profiles = load_profiles(&args.profile)?;
     if args.platform.is_none()
         && let Some(groups) = platforms::by_platform(&profiles)
     {
         return platforms::run(&args, &groups, &asked, quiet);
     }
-    let findings = args.packages.findings()?;
     if !args.attach.is_empty() {
         image::check_attach(&args.output)?;
     }

@@ -64,9 +64,11 @@ const PLACES: [&str; 13] = [
 /// used was touched; all of them are [`Group::Certs`](crate::minimize::Group).
 /// Java's bundle comes with a JVM.
 ///
-/// Time: `/etc/localtime`, the zone that the config's `TZ` names, and universal
-/// time, which programs take where none is set: 100 bytes each. The whole
-/// database is [`Group::Zoneinfo`](crate::minimize::Group).
+/// Time: `/etc/localtime` and the zone that the config's `TZ` names; where any
+/// of the database is kept, universal time too, which programs that read it
+/// take where none is set. An image that uses none of it is not given any: that
+/// would keep a package for it. The whole database is
+/// [`Group::Zoneinfo`](crate::minimize::Group).
 pub fn keep(keeper: &mut Keeper<'_>, environment: &Environment) {
     for path in USERS {
         keeper.keep_present(path.as_bytes(), Rule::System, "users and groups");
@@ -83,12 +85,6 @@ pub fn keep(keeper: &mut Keeper<'_>, environment: &Environment) {
     for path in zoneinfo::LOCAL {
         keeper.keep_present(path.as_bytes(), Rule::Zone, "local time zone");
     }
-    for (database, zone) in
-        zoneinfo::DATABASE.iter().flat_map(|database| ["UTC", "GMT"].map(|zone| (database, zone)))
-    {
-        let path = format!("{database}/{zone}");
-        keeper.keep_present(path.as_bytes(), Rule::Zone, "universal time");
-    }
     let zone = environment.variable("TZ").unwrap_or_default();
     let zone = zone.strip_prefix(':').unwrap_or(zone);
     if zone.starts_with('/') {
@@ -99,4 +95,27 @@ pub fn keep(keeper: &mut Keeper<'_>, environment: &Environment) {
             keeper.keep_present(path.as_bytes(), Rule::Zone, "TZ in the image's config");
         }
     }
+    for database in zoneinfo::DATABASE {
+        if !in_use(keeper, database) {
+            continue;
+        }
+        for zone in ["UTC", "GMT"] {
+            let path = format!("{database}/{zone}");
+            keeper.keep_present(path.as_bytes(), Rule::Zone, "universal time");
+        }
+    }
+}
+
+/// Whether anything in a directory is kept so far.
+fn in_use(keeper: &Keeper<'_>, directory: &str) -> bool {
+    let Some(directory) = keeper.tree.walk(directory.as_bytes(), true).end else { return false };
+    let mut pending = vec![directory];
+    while let Some(at) = pending.pop() {
+        let mut children = keeper.tree.children(at);
+        if children.any(|child| keeper.plan.kept.contains_key(&child)) {
+            return true;
+        }
+        pending.extend(keeper.tree.children(at));
+    }
+    false
 }

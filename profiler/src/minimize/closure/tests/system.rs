@@ -58,6 +58,8 @@ fn the_local_zone_and_the_configs_are_kept_and_the_database_is_not() {
             .not(&["/usr/share/zoneinfo/Asia/Tokyo"]);
     }
     image("A=b").not(&["/usr/share/zoneinfo/Europe/Berlin"]);
+    let unused = Case::new().files(&["usr/share/zoneinfo/GMT", "usr/share/zoneinfo/UTC"]);
+    unused.kept().not(&["/usr/share/zoneinfo/GMT", "/usr/share/zoneinfo/UTC"]);
 }
 
 #[test]
