@@ -73,6 +73,9 @@ fn fuzz(name: &str, args: &Args) -> Result<()> {
         .args(["--", &format!("-max_total_time={}", args.seconds)])
         // An input that needs seconds or gigabytes is a failure, too.
         .args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=65536"])
+        // Destructors that threads at their end have yet to run are taken for
+        // leaks.
+        .arg("-detect_leaks=0")
         // The sanitizer's flags are for unstable compilers only; libFuzzer's
         // coverage works with this one all the same.
         .env("RUSTC_BOOTSTRAP", "1")
