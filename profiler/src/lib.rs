@@ -9,6 +9,7 @@
 pub mod capture;
 pub mod collect;
 pub mod container;
+pub mod coverage;
 pub mod doctor;
 pub mod export;
 pub mod files;

@@ -4,8 +4,12 @@
 //! input. `profiler run` returns its command's status, and 125 when the
 //! profiler itself failed.
 
+mod completions;
+mod coverage;
 mod doctor;
 mod export;
+mod gate;
+mod man;
 mod minimize;
 mod output;
 mod record;
@@ -15,7 +19,7 @@ mod validate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// A check that did not hold: exit code 1 instead of 2.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,12 @@ enum Command {
     Export(export::Args),
     /// Check that an image is whole and well-formed.
     Validate(validate::Args),
+    /// Estimate whether the next run touches something unseen.
+    Coverage(coverage::Args),
+    /// Write a shell's completion script.
+    Completions(completions::Args),
+    /// Write manual pages.
+    Man(man::Args),
 }
 
 /// Parses the arguments, runs the verb, prints an error on one line.
@@ -80,6 +90,9 @@ pub fn main() -> ExitCode {
         Command::Minimize(args) => (2, minimize::run(*args, cli.quiet)),
         Command::Export(args) => (2, export::run(args)),
         Command::Validate(args) => (2, validate::run(args)),
+        Command::Coverage(args) => (2, coverage::run(args)),
+        Command::Completions(args) => (2, completions::run(args, Cli::command())),
+        Command::Man(args) => (2, man::run(args, Cli::command())),
     };
     result.unwrap_or_else(|error| {
         // One line: cause chains join with a colon, line breaks would split
@@ -110,10 +123,10 @@ fn one_line(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use super::*;
 
     #[test]
     fn the_arguments_do_not_contradict_each_other() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -1,7 +1,8 @@
 //! Profiles that must not make an image.
 
+use super::thin::Seen;
 use crate::image::SourceImage;
-use crate::profile::{Kind, Profile};
+use crate::profile::Profile;
 
 /// What a user allows by name.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,7 +13,7 @@ pub struct Allow {
     pub incomplete: bool,
     /// Runs whose command failed.
     pub failed: bool,
-    /// A profile in which nothing ran.
+    /// A profile in which nothing ran, or nothing but a start-up.
     pub thin: bool,
 }
 
@@ -53,9 +54,9 @@ pub enum Refusal {
         /// Exit status of the first failed run.
         status: i32,
     },
-    /// Nothing was executed.
+    /// Nothing but a start-up was seen.
     #[error(
-        "the profile of {image} is too thin: {containers} containers, {files} files, nothing executed; let the tests use the image, or pass --allow-thin"
+        "the profile of {image} is too thin: {containers} containers, {files} files, {why}; let the tests use the image, or pass --allow-thin"
     )]
     Thin {
         /// Reference in the profile.
@@ -64,6 +65,8 @@ pub enum Refusal {
         containers: usize,
         /// Files seen.
         files: usize,
+        /// What is too little, see [`Seen::thin`].
+        why: String,
     },
 }
 
@@ -104,17 +107,17 @@ pub fn check(image: &SourceImage, profiles: &[Profile], allow: Allow) -> Result<
             return Err(Refusal::Failed { image: name(), status });
         }
     }
-    // Together: one of several profiles may cover only a side command.
-    let executed = profiles
-        .iter()
-        .flat_map(|profile| &profile.paths)
-        .any(|entry| entry.kinds.contains(&Kind::Exec));
-    if !allow.thin && !executed {
+    let mut seen = Seen::default();
+    profiles.iter().for_each(|profile| seen.add(profile));
+    if !allow.thin
+        && let Some(why) = seen.thin()
+    {
         let first = profiles.first();
         return Err(Refusal::Thin {
             image: first.map_or_else(|| image.reference.clone(), |p| p.image.reference.clone()),
-            containers: profiles.iter().flat_map(|p| &p.runs).map(|r| r.containers.len()).sum(),
-            files: profiles.iter().map(|p| p.paths.len()).sum(),
+            containers: seen.containers,
+            files: seen.files,
+            why,
         });
     }
     Ok(())

@@ -23,6 +23,7 @@ mod plan;
 mod policy;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod touched;
 
 pub use check::{Allow, Refusal, check};
@@ -33,6 +34,7 @@ pub use likely::likely;
 pub use options::Options;
 pub use plan::plan;
 pub use policy::{Pattern, Patterns, Policy, PolicyError, PolicyFile};
+pub use thin::Seen;
 
 use crate::image::ImageError;
 

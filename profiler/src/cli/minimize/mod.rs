@@ -62,6 +62,8 @@ pub struct Args {
     packages: packages::PackageArgs,
     #[command(flatten)]
     allow: Allowances,
+    #[command(flatten)]
+    gates: crate::cli::gate::Gates,
 }
 
 /// What the program's own annotations begin with.
@@ -164,6 +166,7 @@ fn plan(
     profiles: &[Profile],
     policy: &Policy,
 ) -> anyhow::Result<(Plan, Inventory)> {
+    crate::cli::coverage::gate(&args.gates, profiles, tree)?;
     let mut plan = minimize::plan(source, tree, profiles, policy)?;
     let inventory = args.packages.apply(tree, &mut plan)?;
     Ok((plan, inventory))
