@@ -75,7 +75,8 @@ impl FromStr for Gate {
 pub struct Looked {
     incomplete: Vec<String>,
     failed: Vec<String>,
-    seen: Seen,
+    /// How much ran.
+    pub seen: Seen,
 }
 
 impl Looked {
@@ -98,9 +99,9 @@ impl Gates {
         self.fail_on.iter().any(|gate| matches!(gate, Gate::Unseen(_)))
     }
 
-    /// Whether anything is asked.
-    pub fn any(&self) -> bool {
-        !self.fail_on.is_empty()
+    /// Whether thin profiles fail.
+    pub fn refuse_thin(&self) -> bool {
+        self.fail_on.contains(&Gate::Thin)
     }
 
     /// Fails with all that did not hold.
@@ -122,7 +123,8 @@ impl Gate {
                 told(&looked.incomplete, "these profiles do not hold all that was touched")
             }
             Self::FailedTests => told(&looked.failed, "commands failed under these profiles"),
-            Self::Thin => looked.seen.thin().map(|why| {
+            // Who asks wants to know: a start-up under a command counts too.
+            Self::Thin => looked.seen.thin().or_else(|| looked.seen.start_up()).map(|why| {
                 let Seen { containers, files, .. } = looked.seen;
                 format!("{self}: {containers} containers, {files} files, {why}")
             }),

@@ -10,21 +10,17 @@ use crate::profile::{ImageId, Kind, PathEntry, Profile};
 pub enum CoverageError {
     /// Two images have no paths in common, or have by accident.
     #[error(
-        "{name} is a profile of {image} ({id}), {first} one of {first_image} ({first_id}); give profiles of one image"
+        "{name} is a profile of {image}, {first} one of {first_image}; give profiles of one image"
     )]
     DifferentImages {
         /// The profile that does not fit.
         name: String,
-        /// Its image.
+        /// Its image, reference and digest.
         image: String,
-        /// Its image's digest.
-        id: String,
         /// The first profile.
         first: String,
-        /// Its image.
+        /// Its image, reference and digest.
         first_image: String,
-        /// Its image's digest.
-        first_id: String,
     },
     /// A run counted twice has nothing of its own, which makes the estimate
     /// too low.
@@ -74,11 +70,9 @@ impl Collector {
         if image.id != first_image.id && !same_layers {
             return Err(CoverageError::DifferentImages {
                 name: name.to_owned(),
-                image: image.reference.clone(),
-                id: image.id.clone(),
+                image: named(image),
                 first: first.clone(),
-                first_image: first_image.reference.clone(),
-                first_id: first_image.id.clone(),
+                first_image: named(first_image),
             });
         }
         for run in profile.runs.iter().filter(|run| !run.containers.is_empty()) {
@@ -116,6 +110,10 @@ impl Collector {
     pub fn coverage(&self) -> Coverage {
         self.sample.coverage()
     }
+}
+
+fn named(image: &ImageId) -> String {
+    format!("{} ({})", image.reference, image.id)
 }
 
 /// Whether a path counts, as far as a profile alone can tell: what was written

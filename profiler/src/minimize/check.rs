@@ -13,7 +13,7 @@ pub struct Allow {
     pub incomplete: bool,
     /// Runs whose command failed.
     pub failed: bool,
-    /// A profile in which nothing ran, or nothing but a start-up.
+    /// A profile in which nothing ran, or a recording of nothing but a start-up.
     pub thin: bool,
 }
 
@@ -54,7 +54,7 @@ pub enum Refusal {
         /// Exit status of the first failed run.
         status: i32,
     },
-    /// Nothing but a start-up was seen.
+    /// Nothing was executed, or a recording saw nothing but a start-up.
     #[error(
         "the profile of {image} is too thin: {containers} containers, {files} files, {why}; let the tests use the image, or pass --allow-thin"
     )]

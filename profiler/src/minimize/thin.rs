@@ -19,6 +19,8 @@ pub struct Seen {
     loader: bool,
     /// Something was touched that no loader touches.
     beyond: bool,
+    /// A command was run, as against a recording.
+    commanded: bool,
 }
 
 impl Seen {
@@ -26,13 +28,13 @@ impl Seen {
     pub fn add(&mut self, profile: &Profile) {
         self.containers += profile.runs.iter().map(|run| run.containers.len()).sum::<usize>();
         self.files += profile.paths.len();
+        self.commanded |= profile.runs.iter().any(|run| !run.command.is_empty());
         for entry in profile.paths.iter().filter(|entry| !entry.runtime) {
-            if entry.kinds.contains(&Kind::Exec) {
-                if is_loader(entry) {
-                    self.loader = true;
-                } else {
-                    self.programs.insert(entry.path.clone());
-                }
+            // Of what ran already when recording began, the loader is mapped.
+            if is_loader(entry) {
+                self.loader = true;
+            } else if entry.kinds.contains(&Kind::Exec) {
+                self.programs.insert(entry.path.clone());
             } else if !is_start_up(entry) {
                 self.beyond = true;
             }
@@ -40,25 +42,32 @@ impl Seen {
     }
 
     /// Why this is too thin to make an image from; none when it is not: when
-    /// nothing was executed, or one program that did not come further than
-    /// its loader. A static program may have nothing to touch, so one alone
-    /// is no sign.
+    /// nothing was executed, or when recordings saw nothing but a
+    /// [start-up](Self::start_up). Under a command that is no proof: there are
+    /// programs that need nothing but their libraries, and the command may be
+    /// all that there is to test of one.
     pub fn thin(&self) -> Option<String> {
-        let mut programs = self.programs.iter();
-        match (programs.next(), programs.next()) {
-            (None, _) => Some("nothing executed".to_owned()),
-            (Some(program), None) if self.loader && !self.beyond => {
-                Some(format!("only {program} executed, which touched nothing but its libraries"))
-            }
-            _ => None,
+        if self.programs.is_empty() {
+            return Some("nothing executed".to_owned());
         }
+        self.start_up().filter(|_| !self.commanded)
+    }
+
+    /// Said when one program was all that ran, and it came no further than its
+    /// loader. A static program may have nothing to touch, so one alone is no
+    /// sign.
+    pub fn start_up(&self) -> Option<String> {
+        let mut programs = self.programs.iter();
+        let (program, None) = (programs.next()?, programs.next()) else { return None };
+        (self.loader && !self.beyond)
+            .then(|| format!("only {program} executed, which touched nothing but its libraries"))
     }
 }
 
 /// glibc's `ld-linux-x86-64.so.2` and `ld-2.31.so`, musl's `ld-musl-x86_64.so.1`.
 fn is_loader(entry: &PathEntry) -> bool {
     let name = name(entry);
-    name.starts_with(b"ld") && name.windows(3).any(|part| part == b".so")
+    name.starts_with(b"ld-") && name.windows(3).any(|part| part == b".so")
 }
 
 /// What a dynamic loader touches: its own files, libraries, and directories
@@ -68,7 +77,7 @@ fn is_start_up(entry: &PathEntry) -> bool {
     let library = name.ends_with(b".so") || name.windows(4).any(|part| part == b".so.");
     let looks = [Kind::Stat, Kind::Lstat, Kind::Readlink].into();
     let searched = entry.kinds.is_subset(&looks) && name.starts_with(b"lib");
-    matches!(name, b"ld.so.cache" | b"ld.so.preload") || is_loader(entry) || library || searched
+    matches!(name, b"ld.so.cache" | b"ld.so.preload") || library || searched
 }
 
 fn name(entry: &PathEntry) -> &[u8] {
@@ -78,7 +87,7 @@ fn name(entry: &PathEntry) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::ImageId;
+    use crate::profile::{ImageId, Run};
 
     fn thin(paths: &[(&str, Kind)]) -> Option<String> {
         let mut profile = Profile::new(ImageId::default());
@@ -105,9 +114,23 @@ mod tests {
     }
 
     #[test]
-    fn one_program_that_came_no_further_than_its_loader_is_thin() {
+    fn a_recording_of_one_program_that_came_no_further_than_its_loader_is_thin() {
         let why = thin(&START).unwrap();
         assert!(why.contains("/usr/sbin/server"), "{why}");
+    }
+
+    #[test]
+    fn a_command_may_be_all_there_is_to_test_of_a_program() {
+        let mut seen = Seen::default();
+        let mut profile = Profile::new(ImageId::default());
+        profile.runs.push(Run { command: vec!["docker".into()], ..Run::default() });
+        for (path, kind) in START {
+            let kinds = [kind].into();
+            profile.paths.push(PathEntry { path: path.into(), kinds, ..PathEntry::default() });
+        }
+        seen.add(&profile);
+        assert_eq!(seen.thin(), None);
+        assert!(seen.start_up().is_some());
     }
 
     #[test]
