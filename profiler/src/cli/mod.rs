@@ -4,12 +4,15 @@
 //! input. `profiler run` returns its command's status, and 125 when the
 //! profiler itself failed.
 
+mod diff;
 mod doctor;
 mod export;
+mod merge;
 mod minimize;
 mod output;
 mod record;
 mod run;
+mod show;
 mod terminal;
 mod validate;
 
@@ -48,6 +51,12 @@ enum Command {
     Minimize(Box<minimize::Args>),
     /// Write a profile's allow-list for another image builder.
     Export(export::Args),
+    /// Fold profiles of one image into one.
+    Merge(merge::Args),
+    /// Compare two profiles.
+    Diff(diff::Args),
+    /// Show a profile, why a path is kept, or what was removed.
+    Show(show::Args),
     /// Check that an image is whole and well-formed.
     Validate(validate::Args),
 }
@@ -79,6 +88,9 @@ pub fn main() -> ExitCode {
         Command::Record(args) => (2, record::run(args, cli.quiet)),
         Command::Minimize(args) => (2, minimize::run(*args, cli.quiet)),
         Command::Export(args) => (2, export::run(args)),
+        Command::Merge(args) => (2, merge::run(args, cli.quiet)),
+        Command::Diff(args) => (2, diff::run(args)),
+        Command::Show(args) => (2, show::run(args)),
         Command::Validate(args) => (2, validate::run(args)),
     };
     result.unwrap_or_else(|error| {
