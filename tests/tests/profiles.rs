@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use integration_tests::images;
 use integration_tests::profile::Profile;
-use integration_tests::program::{Outcome, minimize, profile_file, profile_of, profiler};
+use integration_tests::program::{Outcome, binary, minimize, profile_file, profile_of, profiler};
 use integration_tests::schema;
 use tempfile::TempDir;
 
@@ -242,6 +243,37 @@ fn why_joins_the_rule_of_the_report_and_the_process_of_the_profile() {
     assert_eq!((&largest["path"], &largest["size"]), (&json!("/etc/ballast"), &json!(1 << 20)));
     assert!(largest["image"].as_str().unwrap().contains(&small.name), "{largest}");
     Outcome::of(profiler(["show"]).arg(&report)).refused(2, &["--removed", "--why"]);
+}
+
+#[test]
+fn profiles_are_folded_one_at_a_time() {
+    let files = Files::new();
+    // All of them in memory take several times the limit.
+    let profiles: Vec<PathBuf> = (0..60)
+        .map(|number| {
+            let paths: Vec<String> =
+                (number..number + 5_000).map(|file| format!("/usr/lib/file-{file:05}")).collect();
+            let paths: Vec<_> = paths.iter().map(|path| (path.as_str(), &["open"][..])).collect();
+            files.write(&number.to_string(), &made(number % 50, &paths, &[]))
+        })
+        .collect();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -d 65536; exec \"$@\"", "sh"]).arg(binary());
+    Outcome::of(limited.arg("merge").args(&profiles).arg("-o").arg(files.path("out"))).succeeded();
+    let merged = Profile::read(&files.path("out"));
+    assert_eq!((merged.paths().len(), merged.runs().len()), (5_059, 50));
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_error() {
+    let files = Files::new();
+    let paths: Vec<String> = (0..5_000).map(|file| format!("/usr/lib/file-{file:05}")).collect();
+    let paths: Vec<_> = paths.iter().map(|path| (path.as_str(), &["open"][..])).collect();
+    let file = files.write("p", &made(1, &paths, &[]));
+    let mut piped = Command::new("bash");
+    piped.args(["-c", "set -o pipefail; \"$0\" show \"$1\" | head -n 1"]).arg(binary()).arg(file);
+    let outcome = Outcome::of(&mut piped).succeeded();
+    assert_eq!((outcome.stdout.lines().count(), outcome.stderr.as_str()), (1, ""));
 }
 
 #[test]

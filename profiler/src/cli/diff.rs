@@ -2,6 +2,7 @@
 //!
 //! Exit codes as those of diff(1): 0 no difference, 1 differences, 2 trouble.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use profiler::profile;
 use profiler::profile::diff::{Changes, Diff, Ways};
 
 use super::show::kinds;
+use super::stdout::{write, write_json};
 use super::terminal::printable;
 
 /// Arguments of `profiler diff`.
@@ -35,29 +37,30 @@ enum Format {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let diff = Diff::of(&profile::load(&args.old)?, &profile::load(&args.new)?);
     match args.format {
-        Format::Table => {
-            table("path", &diff.paths);
-            table("name", &diff.names);
-            table("missing", &diff.missing);
-        }
-        Format::Json => println!("{}", serde_json::to_string_pretty(&diff)?),
+        Format::Table => write(|out| {
+            table(out, "path", &diff.paths)?;
+            table(out, "name", &diff.names)?;
+            table(out, "missing", &diff.missing)
+        })?,
+        Format::Json => write_json(&diff)?,
     }
     Ok(if diff.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 /// `-` is only in the old profile, `+` only in the new one, `~` in both.
-fn table(what: &str, changes: &Changes) {
+fn table(out: &mut dyn Write, what: &str, changes: &Changes) -> io::Result<()> {
     for (sign, touches) in [('-', &changes.removed), ('+', &changes.added)] {
         for touch in touches {
             let path = touch.path.to_string_lossy();
-            println!("{sign} {what:<8} {}  {}", printable(&path), ways(&touch.ways));
+            writeln!(out, "{sign} {what:<8} {}  {}", printable(&path), ways(&touch.ways))?;
         }
     }
     for change in &changes.changed {
         let path = change.path.to_string_lossy();
         let (old, new) = (ways(&change.old), ways(&change.new));
-        println!("~ {what:<8} {}  {old} -> {new}", printable(&path));
+        writeln!(out, "~ {what:<8} {}  {old} -> {new}", printable(&path))?;
     }
+    Ok(())
 }
 
 fn ways(ways: &Ways) -> String {

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use profiler::profile::merge::Fold;
 use profiler::profile::{load_noting, save};
 
+use super::stdout::write_json;
 use super::terminal::printable;
 
 /// Arguments of `profiler merge`.
@@ -50,7 +51,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     }
     let merged = fold.finish().context("no profile to merge; name one")?;
     if stdout {
-        println!("{}", serde_json::to_string_pretty(&merged)?);
+        write_json(&merged)?;
     } else {
         save(&merged, &args.output)?;
     }

@@ -13,6 +13,7 @@ mod output;
 mod record;
 mod run;
 mod show;
+mod stdout;
 mod terminal;
 mod validate;
 

@@ -7,14 +7,15 @@ mod why;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ::profiler::profile::{BytePath, Kind};
-use anyhow::Context as _;
 use serde::Serialize;
 
+use super::stdout::{write, write_json};
 use document::Document;
 
 /// Arguments of `profiler show`.
@@ -52,7 +53,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             answers.extend(why::answers(file, Document::read(file)?, &path));
         }
         let found = answers.iter().any(why::Answer::knows);
-        print(&answers, args.format, |answers| answers.iter().for_each(why::Answer::tell))?;
+        print(&answers, args.format, |answers, out| {
+            answers.iter().try_for_each(|answer| answer.tell(out))
+        })?;
         // As grep(1): nothing found is a status of its own.
         return Ok(if found { ExitCode::SUCCESS } else { ExitCode::from(1) });
     }
@@ -62,7 +65,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match (Document::read(file)?, args.removed) {
         (Document::Reports(reports), true) => {
             let removed = removed::largest_first(reports);
-            print(&removed, args.format, |removed| removed::table(removed))?;
+            print(&removed, args.format, |removed, out| removed::table(removed, out))?;
         }
         (Document::Profile(profile), false) => {
             let summary = profile::Summary::of(&profile);
@@ -82,15 +85,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn print<T: Serialize + ?Sized>(
     data: &T,
     format: Format,
-    table: impl FnOnce(&T),
+    table: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
 ) -> anyhow::Result<()> {
     match format {
-        Format::Table => table(data),
-        Format::Json => {
-            println!("{}", serde_json::to_string_pretty(data).context("cannot print")?);
-        }
+        Format::Table => write(|out| table(data, out)),
+        Format::Json => write_json(data),
     }
-    Ok(())
 }
 
 /// Kinds of access by their names in the profile, with commas.

@@ -1,6 +1,7 @@
 //! A profile for people.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 
 use ::profiler::profile::{ImageId, Kind, Lost, PathEntry, Profile, Run};
 use serde::Serialize;
@@ -54,58 +55,65 @@ impl<'a> Summary<'a> {
     }
 
     /// Prints it.
-    pub fn tell(&self) {
+    pub fn tell(&self, out: &mut dyn Write) -> io::Result<()> {
         let ImageId { reference, id, os, architecture, .. } = self.image;
-        println!("image        {} ({})", printable(reference), printable(id));
-        println!("platform     {}/{}", printable(os), printable(architecture));
+        writeln!(out, "image        {} ({})", printable(reference), printable(id))?;
+        writeln!(out, "platform     {}/{}", printable(os), printable(architecture))?;
         for run in self.runs {
-            tell_run(run);
+            tell_run(run, out)?;
         }
         let by_kind: Vec<String> = self
             .kinds
             .iter()
             .map(|(&kind, count)| format!("{} {count}", kind_name(kind)))
             .collect();
-        println!("files        {}: {}", self.files, by_kind.join(", "));
-        println!("names        {} found, {} missing", self.names, self.missing);
+        writeln!(out, "files        {}: {}", self.files, by_kind.join(", "))?;
+        writeln!(out, "names        {} found, {} missing", self.names, self.missing)?;
         if self.missing_dropped > 0 {
-            println!("             {} lookups in vain left out", self.missing_dropped);
+            writeln!(out, "             {} lookups in vain left out", self.missing_dropped)?;
         }
         let lost = self.lost.by_cause().into_iter().filter(|(_, count)| *count > 0);
         let lost: Vec<String> = lost.map(|(cause, count)| format!("{cause} {count}")).collect();
-        println!("lost         {}", if lost.is_empty() { "0".into() } else { lost.join(", ") });
+        writeln!(
+            out,
+            "lost         {}",
+            if lost.is_empty() { "0".into() } else { lost.join(", ") }
+        )?;
         for spot in &self.blind_spots {
-            println!("blind spot   {}", printable(spot));
+            writeln!(out, "blind spot   {}", printable(spot))?;
         }
         for why in &self.incomplete {
-            println!("incomplete   {}", printable(why));
+            writeln!(out, "incomplete   {}", printable(why))?;
         }
-        println!("\n{:<28} {:<16} {:<32} path", "kinds", "comm", "executable");
+        writeln!(out, "\n{:<28} {:<16} {:<32} path", "kinds", "comm", "executable")?;
         for entry in self.paths {
             let exe = entry.exe.as_ref().map_or("-".into(), |exe| exe.to_string_lossy());
-            println!(
+            writeln!(
+                out,
                 "{:<28} {:<16} {:<32} {}",
                 kinds(&entry.kinds),
                 printable(&entry.comm),
                 printable(&exe),
                 printable(&entry.path.to_string_lossy())
-            );
+            )?;
         }
+        Ok(())
     }
 }
 
-fn tell_run(run: &Run) {
+fn tell_run(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let status = match run.exit_status {
         Some(status) => format!("exit status {status}"),
         None if run.interrupted => "interrupted".into(),
         None => "recording".into(),
     };
-    println!(
+    writeln!(
+        out,
         "run          {} to {}, {}, {status}, {} containers  {}",
         printable(&run.started),
         printable(&run.ended),
         printable(&run.tier),
         run.containers.len(),
         printable(&run.command.join(" "))
-    );
+    )
 }

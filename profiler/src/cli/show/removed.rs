@@ -1,5 +1,7 @@
 //! What a minimization removed.
 
+use std::io::{self, Write};
+
 use ::profiler::profile::BytePath;
 use serde::Serialize;
 
@@ -36,11 +38,12 @@ pub fn largest_first(reports: Vec<Report>) -> Vec<Removed> {
 }
 
 /// A line a path.
-pub fn table(all: &[Removed]) {
-    println!("{:>12}  {:<24}  path", "bytes", "package");
+pub fn table(all: &[Removed], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{:>12}  {:<24}  path", "bytes", "package")?;
     for removed in all {
         let package = removed.package.as_deref().unwrap_or("-");
         let path = removed.path.to_string_lossy();
-        println!("{:>12}  {:<24}  {}", removed.size, printable(package), printable(&path));
+        writeln!(out, "{:>12}  {:<24}  {}", removed.size, printable(package), printable(&path))?;
     }
+    Ok(())
 }

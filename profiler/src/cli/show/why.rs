@@ -1,6 +1,7 @@
 //! Which run, process and rule keep a path.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::path::Path;
 
 use ::profiler::profile::{BytePath, Kind, NameEntry, Profile};
@@ -149,7 +150,7 @@ impl Answer {
     }
 
     /// Prints it for people.
-    pub fn tell(&self) {
+    pub fn tell(&self, out: &mut dyn Write) -> io::Result<()> {
         let by = |comm: &str| if comm.is_empty() { "?".into() } else { comm.to_owned() };
         let of = |package: &Option<String>| {
             package.as_ref().map_or_else(String::new, |package| format!(" (package {package})"))
@@ -177,10 +178,16 @@ impl Answer {
             }
             Says::Nothing => ("says nothing of it".into(), &[]),
         };
-        println!("{}: {}", printable(&self.file), printable(&text));
+        writeln!(out, "{}: {}", printable(&self.file), printable(&text))?;
         for run in runs {
             let command = run.command.join(" ");
-            println!("    in the run of {}  {}", printable(&run.started), printable(&command));
+            writeln!(
+                out,
+                "    in the run of {}  {}",
+                printable(&run.started),
+                printable(&command)
+            )?;
         }
+        Ok(())
     }
 }
