@@ -16,6 +16,7 @@ pub mod profile;
 pub mod program;
 pub mod registry;
 pub mod scanner;
+pub mod schema;
 pub mod tokens;
 pub mod watch;
 

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::engine::Image;
 use crate::profile::Profile;
+use crate::schema;
 
 /// Its path: `PROFILER_BIN`, or beside the tests.
 pub fn binary() -> PathBuf {
@@ -78,6 +79,7 @@ pub fn profile_of(directory: &Path, image: &Image, script: &[&str]) -> Profile {
     let file = profile_file(directory);
     Outcome::of(profiler(["run", "-o"]).arg(&file).arg("--").args(script)).succeeded();
     let profile = Profile::read(&file);
+    assert_eq!(schema::findings(&profile.0), [] as [&str; 0], "not what the schema says");
     assert_eq!(profile.lost(), [], "events were lost");
     assert!(
         profile.image().contains(&image.name),

@@ -6,14 +6,18 @@
 
 mod completions;
 mod coverage;
+mod diff;
 mod doctor;
 mod export;
 mod gate;
 mod man;
+mod merge;
 mod minimize;
 mod output;
 mod record;
 mod run;
+mod show;
+mod stdout;
 mod terminal;
 mod validate;
 
@@ -52,6 +56,12 @@ enum Command {
     Minimize(Box<minimize::Args>),
     /// Write a profile's allow-list for another image builder.
     Export(export::Args),
+    /// Fold profiles of one image into one.
+    Merge(merge::Args),
+    /// Compare two profiles.
+    Diff(diff::Args),
+    /// Show a profile, why a path is kept, or what was removed.
+    Show(show::Args),
     /// Check that an image is whole and well-formed.
     Validate(validate::Args),
     /// Estimate whether the next run touches something unseen.
@@ -89,6 +99,9 @@ pub fn main() -> ExitCode {
         Command::Record(args) => (2, record::run(args, cli.quiet)),
         Command::Minimize(args) => (2, minimize::run(*args, cli.quiet)),
         Command::Export(args) => (2, export::run(args)),
+        Command::Merge(args) => (2, merge::run(args, cli.quiet)),
+        Command::Diff(args) => (2, diff::run(args)),
+        Command::Show(args) => (2, show::run(args)),
         Command::Validate(args) => (2, validate::run(args)),
         Command::Coverage(args) => (2, coverage::run(args)),
         Command::Completions(args) => (2, completions::run(args, Cli::command())),

@@ -54,6 +54,16 @@ pub struct SaveError {
 /// When the file cannot be read, is not a whole profile, or is of a newer
 /// format version.
 pub fn load(path: &Path) -> Result<Profile, LoadError> {
+    load_noting(path, |_| ())
+}
+
+/// Reads a profile as [`load`] does, and tells of each member that this
+/// version does not know, as `paths[].member`: a later program of the same
+/// format version may have written it. It is not in what is returned.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_noting(path: &Path, mut unknown: impl FnMut(String)) -> Result<Profile, LoadError> {
     let text = fs::read(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
     let damaged = |source| LoadError::Damaged { path: path.into(), source };
     // The version first: what follows may have another shape in a newer one.
@@ -62,7 +72,30 @@ pub fn load(path: &Path) -> Result<Profile, LoadError> {
         Some(found) if found > u64::from(VERSION) => {
             Err(LoadError::Newer { path: path.into(), found })
         }
-        _ => serde_json::from_slice(&text).map_err(damaged),
+        _ => {
+            let mut json = serde_json::Deserializer::from_slice(&text);
+            let profile = serde_ignored::deserialize(&mut json, |place| unknown(member(&place)))
+                .map_err(damaged)?;
+            json.end().map_err(damaged)?;
+            Ok(profile)
+        }
+    }
+}
+
+/// Where a member stands, whichever entry of a list it is in.
+fn member(place: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    let below = |parent: &Path<'_>, key: &str| match member(parent) {
+        parent if parent.is_empty() => key.to_owned(),
+        parent => format!("{parent}.{key}"),
+    };
+    match place {
+        Path::Root => String::new(),
+        Path::Seq { parent, .. } => member(parent) + "[]",
+        Path::Map { parent, key } => below(parent, key),
+        Path::Some { parent }
+        | Path::NewtypeStruct { parent }
+        | Path::NewtypeVariant { parent } => member(parent),
     }
 }
 
@@ -120,6 +153,27 @@ mod tests {
         let profile = load(&path).unwrap();
         assert_eq!((profile.paths[0].exes, &profile.paths[0].first), (1, &None));
         assert_eq!(profile.runs[0].missing_dropped, 0);
+    }
+
+    #[test]
+    fn members_of_a_later_program_are_told_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.json");
+        let text = r#"{"version": 1, "image": {"reference": "x", "id": "y", "signed": {"by": 1}},
+            "runs": [], "names": [], "missing": [], "later": [1], "paths": [
+            {"path": "/a", "kinds": [], "comm": "sh", "owner": 0},
+            {"path": "/b", "kinds": [], "comm": "sh", "owner": 0}]}"#;
+        fs::write(&path, text).unwrap();
+        let mut unknown = std::collections::BTreeSet::new();
+        let profile = load_noting(&path, |member| {
+            unknown.insert(member);
+        })
+        .unwrap();
+        assert_eq!(profile, load(&path).unwrap());
+        assert_eq!(
+            unknown.into_iter().collect::<Vec<_>>(),
+            ["image.signed", "later", "paths[].owner"]
+        );
     }
 
     #[test]

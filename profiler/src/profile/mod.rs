@@ -14,7 +14,9 @@
 //! through the image and keep every symlink on the way.
 
 mod bytepath;
+pub mod diff;
 mod file;
+pub mod merge;
 mod stream;
 
 use std::collections::BTreeSet;
@@ -23,7 +25,7 @@ use std::ops::{AddAssign, SubAssign};
 use serde::{Deserialize, Serialize};
 
 pub use bytepath::BytePath;
-pub use file::{LoadError, SaveError, load, save};
+pub use file::{LoadError, SaveError, load, load_noting, save};
 pub use stream::{Each, Streamed};
 
 /// The format's version; a reader refuses a higher one.
@@ -65,7 +67,7 @@ pub struct ImageId {
 }
 
 /// One run of a test command, or one recording.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Run {
     /// The command under which the containers ran; empty for a recording.
     pub command: Vec<String>,
@@ -106,7 +108,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// Counts of events that did not reach the profile, by cause.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Lost {
     /// The ring buffer had no room. The name is learnt by its next touch.
     pub ring_full: u64,

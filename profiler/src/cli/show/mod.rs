@@ -1,0 +1,105 @@
+//! `profiler show`: a profile, why a path is kept, what was removed.
+
+mod document;
+mod profile;
+mod removed;
+mod why;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ::profiler::profile::{BytePath, Kind};
+use serde::Serialize;
+
+use super::stdout::{write, write_json};
+use document::Document;
+
+/// Arguments of `profiler show`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A profile; with --why profiles and reports of `minimize --report`, with
+    /// --removed a report.
+    #[arg(required = true, value_name = "FILE")]
+    file: Vec<PathBuf>,
+    /// Say which run, process and rule keep this path.
+    #[arg(long, value_name = "PATH", conflicts_with = "removed")]
+    why: Option<OsString>,
+    /// List removed paths with size and package, the largest first.
+    #[arg(long)]
+    removed: bool,
+    /// How to print it.
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Runs the verb.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(path) = args.why {
+        let path = BytePath(path.into_vec());
+        let mut answers = Vec::new();
+        for file in &args.file {
+            answers.extend(why::answers(file, Document::read(file)?, &path));
+        }
+        let found = answers.iter().any(why::Answer::knows);
+        print(&answers, args.format, |answers, out| {
+            answers.iter().try_for_each(|answer| answer.tell(out))
+        })?;
+        // As grep(1): nothing found is a status of its own.
+        return Ok(if found { ExitCode::SUCCESS } else { ExitCode::from(1) });
+    }
+    let [file] = args.file.as_slice() else {
+        anyhow::bail!("several files need --why; merge profiles with `profiler merge` first");
+    };
+    match (Document::read(file)?, args.removed) {
+        (Document::Reports(reports), true) => {
+            let removed = removed::largest_first(reports);
+            print(&removed, args.format, |removed, out| removed::table(removed, out))?;
+        }
+        (Document::Profile(profile), false) => {
+            let summary = profile::Summary::of(&profile);
+            print(&summary, args.format, profile::Summary::tell)?;
+        }
+        (Document::Profile(_), true) => anyhow::bail!(
+            "{} is a profile, which does not tell what was removed; name a report of `profiler minimize --report`",
+            file.display()
+        ),
+        (Document::Reports(_), false) => {
+            anyhow::bail!("{} is a report; ask it with --removed or --why PATH", file.display())
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print<T: Serialize + ?Sized>(
+    data: &T,
+    format: Format,
+    table: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    match format {
+        Format::Table => write(|out| table(data, out)),
+        Format::Json => write_json(data),
+    }
+}
+
+/// Kinds of access by their names in the profile, with commas.
+pub fn kinds(kinds: &BTreeSet<Kind>) -> String {
+    let names: Vec<String> = kinds.iter().map(|&kind| kind_name(kind)).collect();
+    names.join(",")
+}
+
+fn kind_name(kind: Kind) -> String {
+    // The variants are written in lower case in the document, too.
+    format!("{kind:?}").to_lowercase()
+}

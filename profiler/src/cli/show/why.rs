@@ -1,0 +1,193 @@
+//! Which run, process and rule keep a path.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::Path;
+
+use ::profiler::profile::{BytePath, Kind, NameEntry, Profile};
+use serde::Serialize;
+
+use super::super::terminal::printable;
+use super::document::{Document, Report};
+use super::kinds;
+
+/// What one document says about the path.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// The document.
+    file: String,
+    #[serde(flatten)]
+    says: Says,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "says", rename_all = "lowercase")]
+enum Says {
+    /// A report: in the image.
+    Kept {
+        image: String,
+        rule: String,
+        detail: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        package: Option<String>,
+    },
+    /// A report: recorded, and not in the image.
+    Unshipped { image: String, why: String },
+    /// A report: not in the image.
+    Removed {
+        image: String,
+        size: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        package: Option<String>,
+    },
+    /// A profile: a file that was touched.
+    Touched {
+        kinds: BTreeSet<Kind>,
+        comm: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exe: Option<BytePath>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        first: Option<String>,
+        /// By the container runtime alone.
+        runtime: bool,
+        runs: Vec<RunOf>,
+    },
+    /// A profile: a name that was looked up and found.
+    Named { kinds: BTreeSet<Kind>, comm: String, runs: Vec<RunOf> },
+    /// A profile: a name that was looked up in vain.
+    Missing { kinds: BTreeSet<Kind>, comm: String, runs: Vec<RunOf> },
+    /// Nothing.
+    Nothing,
+}
+
+/// A run in which the path may have been touched.
+#[derive(Debug, Serialize)]
+struct RunOf {
+    started: String,
+    command: Vec<String>,
+}
+
+/// What a document says, a line of it each.
+pub fn answers(file: &Path, document: Document, path: &BytePath) -> Vec<Answer> {
+    let mut says = match document {
+        Document::Profile(profile) => of_profile(&profile, path),
+        Document::Reports(reports) => {
+            reports.into_iter().flat_map(|report| of_report(report, path)).collect()
+        }
+    };
+    if says.is_empty() {
+        says.push(Says::Nothing);
+    }
+    let file = file.display().to_string();
+    says.into_iter().map(|says| Answer { file: file.clone(), says }).collect()
+}
+
+fn of_report(report: Report, path: &BytePath) -> Vec<Says> {
+    let image = report.output.reference;
+    let kept = report.kept.into_iter().filter(|kept| kept.path == *path).map(|kept| Says::Kept {
+        image: image.clone(),
+        rule: kept.rule,
+        detail: kept.detail,
+        package: kept.package,
+    });
+    let unshipped = report.unshipped.into_iter().filter(|one| one.path == *path);
+    let unshipped = unshipped.map(|one| Says::Unshipped { image: image.clone(), why: one.why });
+    let removed = report.removed.into_iter().filter(|removed| removed.path == *path);
+    let removed = removed.map(|removed| Says::Removed {
+        image: image.clone(),
+        size: removed.size,
+        package: removed.package,
+    });
+    kept.chain(unshipped).chain(removed).collect()
+}
+
+fn of_profile(profile: &Profile, path: &BytePath) -> Vec<Says> {
+    let mut says = Vec::new();
+    if let Some(entry) = profile.paths.iter().find(|entry| entry.path == *path) {
+        says.push(Says::Touched {
+            kinds: entry.kinds.clone(),
+            comm: entry.comm.clone(),
+            exe: entry.exe.clone(),
+            first: entry.first.clone(),
+            runtime: entry.runtime,
+            runs: runs(profile, entry.first.as_deref()),
+        });
+    }
+    let named = |names: &[NameEntry]| names.iter().find(|entry| entry.name == *path).cloned();
+    if let Some(NameEntry { kinds, comm, .. }) = named(&profile.names) {
+        says.push(Says::Named { kinds, comm, runs: runs(profile, None) });
+    }
+    if let Some(NameEntry { kinds, comm, .. }) = named(&profile.missing) {
+        says.push(Says::Missing { kinds, comm, runs: runs(profile, None) });
+    }
+    says
+}
+
+/// The runs that were going on at the time of the first touch; all where that
+/// is not known, for a profile does not tell which of its runs touched what.
+fn runs(profile: &Profile, first: Option<&str>) -> Vec<RunOf> {
+    // Times of a run may have other decimal places: compared to the second.
+    let second = |time: &str| time.get(..19).unwrap_or(time).to_owned();
+    let during = |started: &str, ended: &str| {
+        first.is_none_or(|first| (second(started)..=second(ended)).contains(&second(first)))
+    };
+    let all = || profile.runs.iter();
+    let mut runs: Vec<_> = all().filter(|run| during(&run.started, &run.ended)).collect();
+    if runs.is_empty() {
+        runs = all().collect();
+    }
+    let of = |run: &::profiler::profile::Run| RunOf {
+        started: run.started.clone(),
+        command: run.command.clone(),
+    };
+    runs.into_iter().map(of).collect()
+}
+
+impl Answer {
+    /// Whether the document says anything.
+    pub fn knows(&self) -> bool {
+        !matches!(self.says, Says::Nothing)
+    }
+
+    /// Prints it for people.
+    pub fn tell(&self, out: &mut dyn Write) -> io::Result<()> {
+        let by = |comm: &str| if comm.is_empty() { "?".into() } else { comm.to_owned() };
+        let of = |package: &Option<String>| {
+            package.as_ref().map_or_else(String::new, |package| format!(" (package {package})"))
+        };
+        let (text, runs): (String, &[RunOf]) = match &self.says {
+            Says::Kept { image, rule, detail, package } => {
+                (format!("kept in {image} by rule {rule}: {detail}{}", of(package)), &[])
+            }
+            Says::Unshipped { image, why } => (format!("not in {image}: {why}"), &[]),
+            Says::Removed { image, size, package } => {
+                (format!("removed from {image}: {size} bytes{}", of(package)), &[])
+            }
+            Says::Touched { kinds: how, comm, exe, first, runtime, runs } => {
+                let exe = exe.as_ref().map_or_else(String::new, |exe| format!(" ({exe})"));
+                let first = first.as_ref().map_or_else(String::new, |time| format!(" at {time}"));
+                let runtime = if *runtime { ", by the container runtime alone" } else { "" };
+                let by = by(comm);
+                (format!("touched ({}) first by {by}{exe}{first}{runtime}", kinds(how)), runs)
+            }
+            Says::Named { kinds: how, comm, runs } => {
+                (format!("looked up by this name ({}) by {}", kinds(how), by(comm)), runs)
+            }
+            Says::Missing { kinds: how, comm, runs } => {
+                (format!("looked up in vain ({}) by {}", kinds(how), by(comm)), runs)
+            }
+            Says::Nothing => ("says nothing of it".into(), &[]),
+        };
+        writeln!(out, "{}: {}", printable(&self.file), printable(&text))?;
+        for run in runs {
+            let command = run.command.join(" ");
+            writeln!(
+                out,
+                "    in the run of {}  {}",
+                printable(&run.started),
+                printable(&command)
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! The union of sorted lists of entries.
+
+use super::super::{BytePath, NameEntry, PathEntry};
+
+/// An entry that is found by its key.
+pub(super) trait Keyed {
+    /// What it is sorted by.
+    fn key(&self) -> &BytePath;
+    /// Takes in another entry of the same key.
+    fn join(&mut self, other: Self);
+}
+
+impl Keyed for PathEntry {
+    fn key(&self) -> &BytePath {
+        &self.path
+    }
+
+    fn join(&mut self, other: Self) {
+        if first_touch(&other) < first_touch(self) {
+            self.first.clone_from(&other.first);
+            self.comm.clone_from(&other.comm);
+            self.exe.clone_from(&other.exe);
+        }
+        let Self { path: _, kinds, written, runtime, comm: _, exe: _, exes, first: _ } = other;
+        self.kinds.extend(kinds);
+        self.written |= written;
+        self.runtime &= runtime;
+        self.exes = self.exes.max(exes);
+    }
+}
+
+/// Orders touches by time, then by bytes; what is not known comes last.
+fn first_touch(entry: &PathEntry) -> impl Ord + '_ {
+    let PathEntry { first, comm, exe, .. } = entry;
+    ((first.is_none(), first), (comm.is_empty(), comm), (exe.is_none(), exe))
+}
+
+impl Keyed for NameEntry {
+    fn key(&self) -> &BytePath {
+        &self.name
+    }
+
+    fn join(&mut self, other: Self) {
+        let Self { name: _, kinds, comm } = other;
+        self.kinds.extend(kinds);
+        if (comm.is_empty(), &comm) < (self.comm.is_empty(), &self.comm) {
+            self.comm = comm;
+        }
+    }
+}
+
+/// Adds `more` to the sorted list `all`. Profiles of one image hold mostly
+/// the same paths, so the work is one pass over both.
+pub(super) fn unite<T: Keyed>(all: &mut Vec<T>, mut more: Vec<T>) {
+    if !more.is_sorted_by(|a, b| a.key() <= b.key()) {
+        more.sort_by(|a, b| a.key().cmp(b.key()));
+    }
+    let mut fresh: Vec<T> = Vec::new();
+    let mut at = 0;
+    for entry in more {
+        while all.get(at).is_some_and(|known| known.key() < entry.key()) {
+            at += 1;
+        }
+        match (all.get_mut(at), fresh.last_mut()) {
+            (Some(known), _) if known.key() == entry.key() => known.join(entry),
+            (_, Some(last)) if last.key() == entry.key() => last.join(entry),
+            _ => fresh.push(entry),
+        }
+    }
+    if !fresh.is_empty() {
+        all.append(&mut fresh);
+        // Two sorted runs, which this sort finds and merges.
+        all.sort_by(|a, b| a.key().cmp(b.key()));
+    }
+}
