@@ -280,7 +280,8 @@ fn a_reader_that_stops_early_is_no_error() {
 fn the_schema_takes_profiles_and_refuses_what_is_none() {
     let good = made(1, &[("/a", &["open"])], &["/x"]);
     valid(&good);
-    let breaks: [(&str, fn(&mut Value)); 8] = [
+    type Break = (&'static str, fn(&mut Value));
+    let breaks: [Break; 8] = [
         ("version", |p| p["version"] = json!(2)),
         ("paths", |p| p["paths"] = json!({})),
         ("kind", |p| p["paths"][0]["kinds"] = json!(["eaten"])),
