@@ -109,6 +109,11 @@ pub struct BlobReader {
 impl Read for BlobReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.blob.len.saturating_sub(self.at);
+        // A place beyond the end, however far: what a file says of itself leads
+        // anywhere.
+        if left == 0 {
+            return Ok(0);
+        }
         let len = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let read = self.blob.file.read_at(&mut buffer[..len], self.blob.offset + self.at)?;
         self.at += read as u64;
@@ -125,5 +130,25 @@ impl Seek for BlobReader {
         };
         self.at = at.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn far_beyond_the_end_there_is_nothing() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let mut reader = Blob::whole(file).unwrap().part(3, 4).reader();
+        reader.seek(SeekFrom::Start(u64::MAX)).unwrap();
+        assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
+        reader.seek(SeekFrom::Start(2)).unwrap();
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"56");
     }
 }
