@@ -429,6 +429,21 @@ impl<'a> Tree<'a> {
         group.unwrap_or_default().iter().copied().filter(|&id| self.node(id).alive).collect()
     }
 
+    /// The first `limit` bytes of a node's content; empty for what is no
+    /// regular file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&self, id: NodeId, limit: u64) -> Result<Vec<u8>, ImageError> {
+        let mut bytes = Vec::new();
+        if let Some(reader) = self.open(id)? {
+            let path = String::from_utf8_lossy(&self.path(id)).into_owned();
+            let failed = ImageError::io("read", path);
+            reader.take(limit).read_to_end(&mut bytes).map_err(failed)?;
+        }
+        Ok(bytes)
+    }
+
     /// A regular file's content; none for everything else.
     ///
     /// # Errors

@@ -1,6 +1,5 @@
 //! Files of databases: how they are read, and what becomes of them.
 
-use std::io::Read as _;
 use std::ops::Range;
 
 use super::Inventory;
@@ -74,14 +73,7 @@ pub fn content(
 /// # Errors
 /// When the image cannot be read.
 pub fn read(tree: &Tree<'_>, id: NodeId) -> Result<Vec<u8>, ImageError> {
-    let mut bytes = Vec::new();
-    if let Some(reader) = tree.open(id)? {
-        reader.take(LIMIT).read_to_end(&mut bytes).map_err(ImageError::io(
-            "read",
-            String::from_utf8_lossy(&tree.path(id)).into_owned(),
-        ))?;
-    }
-    Ok(bytes)
+    tree.read(id, LIMIT)
 }
 
 /// Lines of a text, each with its line feed.

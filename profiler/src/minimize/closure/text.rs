@@ -1,7 +1,5 @@
 //! Small files of the image, read whole.
 
-use std::io::Read as _;
-
 use crate::image::{ImageError, NodeId, NodeKind, Tree};
 
 /// More than any configuration or list holds; the rest is not looked at.
@@ -12,14 +10,7 @@ const SIZE_MAX: u64 = 16 << 20;
 /// # Errors
 /// When it cannot be read.
 pub fn read(tree: &Tree<'_>, id: NodeId) -> Result<Vec<u8>, ImageError> {
-    let mut text = Vec::new();
-    if let Some(reader) = tree.open(id)? {
-        reader.take(SIZE_MAX).read_to_end(&mut text).map_err(ImageError::io(
-            "read",
-            String::from_utf8_lossy(&tree.path(id)).into_owned(),
-        ))?;
-    }
-    Ok(text)
+    tree.read(id, SIZE_MAX)
 }
 
 /// What a path leads to, as text; empty where there is no such file, and where
