@@ -3,7 +3,8 @@
 //! [`capture`] records from the kernel which files a container touches,
 //! [`container`] says which container and image an event belongs to,
 //! [`profile`] is the document both write, [`image`] reads and writes OCI and
-//! Docker images, and [`minimize`] turns image + profile into a small image.
+//! Docker images, and [`minimize`] turns image + profile into a small image;
+//! [`verify`] says what a run on that looked for in vain.
 //! The library never prints and knows nothing of the command line.
 
 pub mod capture;
@@ -20,3 +21,4 @@ pub mod profile;
 pub mod report;
 pub mod sbom;
 pub mod session;
+pub mod verify;

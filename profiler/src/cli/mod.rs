@@ -4,6 +4,7 @@
 //! input. `profiler run` returns its command's status, and 125 when the
 //! profiler itself failed.
 
+mod command;
 mod completions;
 mod coverage;
 mod diff;

@@ -1,15 +1,14 @@
 //! `profiler run`: watch the containers a command starts.
 
-use std::process::{ExitCode, ExitStatus};
+use std::process::ExitCode;
 
-use anyhow::Context as _;
 use profiler::capture::{Options, Tier};
 use profiler::container::Registry;
 use profiler::profile::Run;
 use profiler::session::{Filter, Session};
-use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::process::Command;
 
+use super::command::{self, Ended, Signals};
 use super::output;
 
 /// Arguments of `profiler run`.
@@ -63,64 +62,22 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let destination = output::Destination::check(&args.output)?;
     let telling = args.output.telling(quiet);
     // Before the command starts, so that a signal in between is not lost.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::listen()?;
     let filter = Filter::Started { images: args.image };
     let registry = Registry::start().await?;
     let mut session = Session::start(registry, filter, args.buffers.options()).await?;
 
-    let mut child = Command::new(&args.command[0])
-        .args(&args.command[1..])
-        .spawn()
-        .with_context(|| format!("cannot start {}; check the command after --", args.command[0]))?;
-    let mut interrupted = false;
-    let status = loop {
-        tokio::select! {
-            status = child.wait() => break status?,
-            pumped = session.pump() => pumped?,
-            _ = interrupt.recv() => {
-                interrupted = true;
-                forward(&child, libc::SIGINT);
-            }
-            _ = terminate.recv() => {
-                interrupted = true;
-                forward(&child, libc::SIGTERM);
-            }
-        }
-    };
-    let code = exit_status(status);
+    let mut command = Command::new(&args.command[0]);
+    command.args(&args.command[1..]);
+    let Ended { status, interrupted } = command::run(&mut session, command, &mut signals).await?;
     let outcome = session
         .finish(Run {
             command: args.command,
-            exit_status: (!interrupted).then_some(code),
+            exit_status: (!interrupted).then_some(status),
             interrupted,
             ..Run::default()
         })
         .await?;
     output::store(&outcome, &destination, telling)?;
-    Ok(ExitCode::from(code as u8))
-}
-
-/// Passes a signal on, unless the terminal already did: it signals the whole
-/// foreground process group, and a second Ctrl-C makes many programs give up
-/// their clean-up.
-fn forward(child: &Child, signal: i32) {
-    // SAFETY: plain system calls on descriptor 0 and process numbers; the
-    // child has not been waited for, so its number is still its own.
-    unsafe {
-        let from_terminal =
-            signal == libc::SIGINT && libc::isatty(0) == 1 && libc::tcgetpgrp(0) == libc::getpgrp();
-        if let Some(pid) = child.id()
-            && !from_terminal
-        {
-            libc::kill(pid as i32, signal);
-        }
-    }
-}
-
-/// The status as a shell tells it: 128 and the signal's number for a killed
-/// command.
-fn exit_status(status: ExitStatus) -> i32 {
-    use std::os::unix::process::ExitStatusExt as _;
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    Ok(ExitCode::from(status as u8))
 }

@@ -57,7 +57,7 @@ impl Recording {
                 runs: std::slice::from_ref(&self.run),
                 paths: Each(|| entries(Role::Path).map(|entry| self.path_entry(entry))),
                 names: Each(|| self.names(&sorted).map(name_entry)),
-                missing: Each(|| entries(Role::Missing).map(name_entry)),
+                missing: Each(|| entries(Role::Missing).map(missing_entry)),
             },
             path,
         )
@@ -71,7 +71,7 @@ impl Recording {
         profile.runs.push(self.run.clone());
         profile.paths = entries(Role::Path).map(|entry| self.path_entry(entry)).collect();
         profile.names = self.names(&sorted).map(name_entry).collect();
-        profile.missing = entries(Role::Missing).map(name_entry).collect();
+        profile.missing = entries(Role::Missing).map(missing_entry).collect();
         profile
     }
 
@@ -102,8 +102,16 @@ impl Recording {
     }
 }
 
+/// A name that was found: the files it led to tell the executables.
 fn name_entry(entry: Entry<'_>) -> NameEntry {
-    NameEntry { kinds: kinds(entry.mark.kinds), comm: entry.comm(), name: entry.name.into() }
+    let kinds = kinds(entry.mark.kinds);
+    NameEntry { kinds, comm: entry.comm(), exe: None, name: entry.name.into() }
+}
+
+/// A name that was not found.
+fn missing_entry(entry: Entry<'_>) -> NameEntry {
+    let exe = entry.exe().map(Into::into);
+    NameEntry { exe, ..name_entry(entry) }
 }
 
 // A mark has eight bits for them.

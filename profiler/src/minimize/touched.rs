@@ -1,7 +1,7 @@
 //! From what was recorded to what is kept.
 
 use super::keep::{Keeper, Rule};
-use crate::profile::{BytePath, Kind, NameEntry, PathEntry, Profile};
+use crate::profile::{BytePath, NameEntry, PathEntry, Profile};
 
 /// Keeps everything that a profile's containers touched.
 pub fn keep(keeper: &mut Keeper<'_>, profile: &Profile) {
@@ -15,7 +15,8 @@ pub fn keep(keeper: &mut Keeper<'_>, profile: &Profile) {
         path(keeper, entry);
     }
     for entry in &profile.names {
-        if !mounts.iter().any(|mount| below(entry.name.as_bytes(), mount.as_bytes())) {
+        let mounted = |mount: &&BytePath| entry.name != **mount && entry.name.is_in(mount);
+        if !mounts.iter().any(mounted) {
             name(keeper, entry);
         }
     }
@@ -49,12 +50,7 @@ fn path(keeper: &mut Keeper<'_>, entry: &PathEntry) {
 fn name(keeper: &mut Keeper<'_>, entry: &NameEntry) {
     let name = entry.name.as_bytes();
     for &kind in &entry.kinds {
-        let follow = !matches!(kind, Kind::Lstat | Kind::Readlink | Kind::Modify);
         let detail = format!("{} by {}", format!("{kind:?}").to_lowercase(), entry.comm);
-        keeper.keep_walk(name, follow, Rule::Touched, &detail);
+        keeper.keep_walk(name, kind.follows(), Rule::Touched, &detail);
     }
-}
-
-fn below(path: &[u8], directory: &[u8]) -> bool {
-    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
 }

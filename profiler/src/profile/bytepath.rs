@@ -20,6 +20,14 @@ impl BytePath {
         &self.0
     }
 
+    /// Whether it is that directory or below it, as far as the text tells.
+    pub fn is_in(&self, directory: &Self) -> bool {
+        let rest = self.0.strip_prefix(directory.as_bytes());
+        rest.is_some_and(|rest| {
+            rest.is_empty() || rest.starts_with(b"/") || directory.0.ends_with(b"/")
+        })
+    }
+
     /// For people: bytes that are not UTF-8 become U+FFFD.
     pub fn to_string_lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
@@ -79,6 +87,15 @@ impl<'de> Deserialize<'de> for BytePath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_holds_itself_and_what_is_below_and_no_neighbour() {
+        let is_in = |path: &str, directory: &str| BytePath::from(path).is_in(&directory.into());
+        assert!(
+            is_in("/a/b", "/a") && is_in("/a", "/a") && is_in("/a", "/") && is_in("/a/b", "/a/")
+        );
+        assert!(!is_in("/ab", "/a") && !is_in("/", "/a"));
+    }
 
     #[test]
     fn any_bytes_survive_json() {

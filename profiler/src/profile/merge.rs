@@ -12,7 +12,7 @@
 //! | written | in one of the profiles |
 //! | runtime | in all of them: it says that nothing but the runtime touched the file |
 //! | first, comm, exe | of the earliest touch; of two at the same time the least |
-//! | comm of a name | the least, for it has no time |
+//! | comm, exe of a name | the least, for it has no time |
 //! | exes | the most that one profile saw, see below |
 //! | reference, layers | the least that is known |
 //!

@@ -215,6 +215,11 @@ impl Kind {
         Self::List,
         Self::Modify,
     ];
+
+    /// Whether a symlink at the end of the name is followed.
+    pub fn follows(self) -> bool {
+        !matches!(self, Self::Lstat | Self::Readlink | Self::Modify)
+    }
 }
 
 /// A file by its place in the container's rootfs.
@@ -281,6 +286,10 @@ pub struct NameEntry {
     pub kinds: BTreeSet<Kind>,
     /// `comm` of the first task that spoke it.
     pub comm: String,
+    /// Executable of that task, by its place in the rootfs. Of names that
+    /// were not found only; none where it is from outside or not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exe: Option<BytePath>,
 }
 
 impl Profile {

@@ -41,12 +41,19 @@ impl Keyed for NameEntry {
     }
 
     fn join(&mut self, other: Self) {
-        let Self { name: _, kinds, comm } = other;
-        self.kinds.extend(kinds);
-        if (comm.is_empty(), &comm) < (self.comm.is_empty(), &self.comm) {
-            self.comm = comm;
+        if speaker(&other) < speaker(self) {
+            self.comm.clone_from(&other.comm);
+            self.exe.clone_from(&other.exe);
         }
+        let Self { name: _, kinds, comm: _, exe: _ } = other;
+        self.kinds.extend(kinds);
     }
+}
+
+/// Orders those who spoke a name by bytes; what is not known comes last.
+fn speaker(entry: &NameEntry) -> impl Ord + '_ {
+    let NameEntry { comm, exe, .. } = entry;
+    ((comm.is_empty(), comm), (exe.is_none(), exe))
 }
 
 /// Adds `more` to the sorted list `all`. Profiles of one image hold mostly

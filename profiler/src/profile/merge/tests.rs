@@ -54,7 +54,12 @@ fn path(rng: &mut Rng) -> PathEntry {
 }
 
 fn name(rng: &mut Rng) -> NameEntry {
-    NameEntry { name: key(rng), kinds: kinds(rng), comm: ["", "sh", "cat"][rng.usize(..3)].into() }
+    NameEntry {
+        name: key(rng),
+        kinds: kinds(rng),
+        comm: ["", "sh", "cat"][rng.usize(..3)].into(),
+        exe: [None, Some("/bin/sh".into()), Some("/bin/cat".into())][rng.usize(..3)].clone(),
+    }
 }
 
 fn union<const N: usize>(profiles: [&Profile; N]) -> Profile {
