@@ -50,16 +50,32 @@ pub fn build(name: &str, dockerfile: &str, fill: impl FnOnce(&Path)) -> Image {
     let context = tempfile::tempdir().expect("a build context");
     fs::write(context.path().join("Dockerfile"), dockerfile).expect("a Dockerfile");
     fill(context.path());
+    build_in(context.path(), name)
+}
+
+/// Builds `profiler-test/NAME` in a directory that holds its Dockerfile, and
+/// leaves the base image to an argument.
+#[track_caller]
+pub fn build_in(context: &Path, name: &str) -> Image {
     let name = format!("profiler-test/{name}");
     docker([
         "build".as_ref(),
         "--quiet".as_ref(),
         "--network=host".as_ref(),
+        "--build-arg".as_ref(),
+        format!("BASE={}", base()).as_ref(),
         "--tag".as_ref(),
         name.as_ref(),
-        context.path().as_os_str(),
+        context.as_os_str(),
     ]);
     Image { name, temporary: false }
+}
+
+/// An application of the corpus that needs no more than its own directory.
+#[track_caller]
+pub fn corpus(name: &str) -> Image {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    build_in(&directory, &format!("corpus-{name}"))
 }
 
 /// A static program built from `fixtures/toolbox.rs`.

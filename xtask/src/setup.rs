@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::python;
-use crate::shell::{self, as_root, cargo, command, find, output, say};
+use crate::shell::{self, as_root, cargo, command, find, output, say, succeeds};
 
 const BPF_LINKER: &str = "0.13.0";
 
@@ -57,6 +57,7 @@ pub fn run_steps() -> Result<()> {
     if missing.is_empty() {
         say("packages: nothing missing");
     }
+    compose(&mut apt)?;
     toolchain(&mut apt)?;
     linker(&mut apt)?;
     python::ensure()?;
@@ -79,6 +80,18 @@ pub fn ensure_programs(programs: &[(&str, &str)]) -> Result<()> {
         .map(|&(_, package)| package)
         .collect();
     Apt::default().install(&missing)
+}
+
+/// Compose, which is a plug-in of Docker or, in older distributions, a program
+/// of its own.
+fn compose(apt: &mut Apt) -> Result<()> {
+    if succeeds(command("docker").args(["compose", "version"])) || find("docker-compose").is_some()
+    {
+        say("compose: already there");
+        return Ok(());
+    }
+    let plugin = apt.offers(&["docker-compose-v2"])?;
+    apt.install(&[if plugin { "docker-compose-v2" } else { "docker-compose" }])
 }
 
 /// Picks what compiles for the BPF target, in the build script's order, and
