@@ -69,36 +69,43 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let registry = Registry::start().await?;
     let mut session = Session::start(registry, filter, args.buffers.options()).await?;
 
-    let mut child = Command::new(&args.command[0])
-        .args(&args.command[1..])
-        .spawn()
-        .with_context(|| format!("cannot start {}; check the command after --", args.command[0]))?;
-    let mut interrupted = false;
-    let status = loop {
-        tokio::select! {
-            status = child.wait() => break status?,
-            pumped = session.pump() => pumped?,
-            _ = interrupt.recv() => {
-                interrupted = true;
-                forward(&child, libc::SIGINT);
-            }
-            _ = terminate.recv() => {
-                interrupted = true;
-                forward(&child, libc::SIGTERM);
-            }
+    let run = Run { command: args.command, ..Run::default() };
+    let partial = output::Partial::begin(&destination, &mut session, run.clone())?;
+
+    // Should this process be killed, the command goes on without it.
+    let child = Command::new(&run.command[0]).args(&run.command[1..]).spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            partial.remove();
+            return Err(error).with_context(|| {
+                format!("cannot start {}; check the command after --", run.command[0])
+            });
         }
     };
-    let code = exit_status(status);
-    let outcome = session
-        .finish(Run {
-            command: args.command,
-            exit_status: (!interrupted).then_some(code),
-            interrupted,
-            ..Run::default()
-        })
-        .await?;
-    output::store(&outcome, &destination, telling)?;
-    Ok(ExitCode::from(code as u8))
+    let ended = async {
+        let mut interrupted = false;
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status?,
+                pumped = session.pump() => pumped?,
+                _ = interrupt.recv() => {
+                    interrupted = true;
+                    forward(&child, libc::SIGINT);
+                }
+                _ = terminate.recv() => {
+                    interrupted = true;
+                    forward(&child, libc::SIGTERM);
+                }
+            }
+        };
+        let code = exit_status(status);
+        let exit_status = (!interrupted).then_some(code);
+        let outcome = session.finish(Run { exit_status, interrupted, ..run }).await?;
+        output::store(&outcome, &destination, telling)?;
+        Ok(ExitCode::from(code as u8))
+    };
+    partial.end(ended.await)
 }
 
 /// Passes a signal on, unless the terminal already did: it signals the whole
