@@ -7,6 +7,7 @@ pub mod apk;
 pub mod dpkg;
 pub mod elf;
 pub mod image;
+pub mod journal;
 pub mod layer;
 pub mod layout;
 pub mod packages;

@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod export;
 pub mod files;
 pub mod image;
+pub mod journal;
 pub mod minimize;
 pub mod packages;
 pub mod profile;

@@ -6,12 +6,14 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use serde::{Deserialize, Serialize};
+use tokio::task::{JoinError, JoinSet};
 
-use crate::capture::{CaptureError, Options, Probe, Touch};
-use crate::collect::{Collector, ContainerKey, Recording};
+use crate::capture::{CaptureError, Event, Options, Probe, Touch};
+use crate::collect::{Collector, ContainerKey, Losses, Recording};
 use crate::container::oci::is_of_a_shim;
 use crate::container::{ContainerInfo, Engine, Registry, group_of, identify_path};
+use crate::journal::{Journal, JournalError};
 use crate::profile::Run;
 
 /// Why a session could not start or go on.
@@ -26,7 +28,8 @@ pub enum SessionError {
 }
 
 /// Which containers count.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Filter {
     /// Those that start while the session lasts, of these images (by
     /// reference or ID; empty: all).
@@ -43,15 +46,27 @@ pub struct Session {
     registry: Arc<Registry>,
     probe: Probe,
     collector: Collector,
-    filter: Filter,
-    /// Containers that ran before the session began.
-    earlier: BTreeSet<String>,
-    resolving: JoinSet<(ContainerKey, Option<ContainerInfo>)>,
-    infos: BTreeMap<ContainerKey, ContainerInfo>,
-    unknown: Vec<ContainerKey>,
-    /// Control groups that no runtime's state tells of.
-    doubtful: Vec<ContainerKey>,
+    found: Found,
+    resolving: JoinSet<Resolved>,
     started: String,
+    journal: Option<Journal>,
+}
+
+/// What an engine answered.
+type Resolved = (ContainerKey, Option<ContainerInfo>);
+
+/// What is known of the containers beside their touches.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub filter: Filter,
+    /// Containers that ran before the session began.
+    pub earlier: BTreeSet<String>,
+    pub infos: BTreeMap<ContainerKey, ContainerInfo>,
+    pub unknown: Vec<ContainerKey>,
+    /// Control groups that no runtime's state tells of.
+    pub doubtful: Vec<ContainerKey>,
+    /// Those of which nobody could be asked: any may be a container.
+    pub unasked: Vec<ContainerKey>,
 }
 
 /// What came of a session.
@@ -83,14 +98,32 @@ impl Session {
             registry: Arc::new(registry),
             collector: Collector::new(probe.host_dev()),
             probe,
-            filter,
-            earlier,
+            found: Found::new(filter, earlier),
             resolving: JoinSet::new(),
-            infos: BTreeMap::new(),
-            unknown: Vec::new(),
-            doubtful: Vec::new(),
             started: jiff::Timestamp::now().to_string(),
+            journal: None,
         })
+    }
+
+    /// Keeps a journal of all that is learnt from now on; begin with it before
+    /// the first [`pump`](Self::pump). `run` is what [`finish`](Self::finish)
+    /// would be given if it were to end now.
+    ///
+    /// # Errors
+    /// When the journal's beginning cannot be written.
+    pub fn keep_journal(&mut self, mut journal: Journal, run: Run) -> Result<(), JournalError> {
+        let run = Run { started: self.started.clone(), ..self.of_this_machine(run) };
+        journal.begin(run, &self.found, self.probe.host_dev(), self.collector.clock())?;
+        self.journal = Some(journal);
+        Ok(())
+    }
+
+    fn of_this_machine(&self, mut run: Run) -> Run {
+        let tier = self.probe.tier();
+        run.tier = tier.to_string();
+        run.blind_spots = tier.blind_spots().iter().map(|&spot| spot.to_owned()).collect();
+        run.kernel = kernel_release();
+        run
     }
 
     /// Adds what a running container has open or mapped.
@@ -98,8 +131,19 @@ impl Session {
         let pid = info.pid.and_then(|pid| u32::try_from(pid).ok());
         let path = pid.and_then(group_of).and_then(|path| identify_path(&path));
         let path = path.map(|group| group.path).unwrap_or_default();
-        self.collector.add_snapshot(key, &path, touches);
-        self.infos.insert(key.clone(), info.clone());
+        let place = self.collector.add(key, &path);
+        if let Some(journal) = &mut self.journal {
+            journal.container(key, &path);
+            journal.resolved(key, Some(info));
+        }
+        for touch in touches {
+            if self.collector.keep(place, &touch) == Some(true)
+                && let Some(journal) = &mut self.journal
+            {
+                journal.touch(place, touch);
+            }
+        }
+        self.found.infos.insert(key.clone(), info.clone());
     }
 
     /// Waits for events and takes them in; call it again and again. Safe to
@@ -109,15 +153,23 @@ impl Session {
     /// [`SessionError::Poll`].
     pub async fn pump(&mut self) -> Result<(), SessionError> {
         let mut new = Vec::new();
-        let collector = &mut self.collector;
-        let result = self.probe.next(&mut |event| new.extend(collector.take(event))).await;
+        let (collector, journal) = (&mut self.collector, &mut self.journal);
+        let mut sink = |event| new.extend(take(collector, journal, event));
+        let result = self.probe.next(&mut sink).await;
         self.resolve(new);
+        while let Some(resolved) = self.resolving.try_join_next() {
+            self.resolved(resolved);
+        }
+        if let Some(journal) = &mut self.journal {
+            let probe = &self.probe;
+            journal.sync(&self.collector, || losses(probe));
+        }
         result.map_err(SessionError::Poll)
     }
 
     fn resolve(&mut self, new: Vec<(ContainerKey, u32)>) {
         for (key, pid) in new {
-            if self.infos.contains_key(&key) {
+            if self.found.infos.contains_key(&key) {
                 continue;
             }
             let registry = Arc::clone(&self.registry);
@@ -128,6 +180,17 @@ impl Session {
         }
     }
 
+    fn resolved(&mut self, resolved: Result<Resolved, JoinError>) {
+        let (key, info) = match resolved {
+            Ok(resolved) => resolved,
+            Err(error) => return log::warn!("looking a container up failed: {error}"),
+        };
+        if let Some(journal) = &mut self.journal {
+            journal.resolved(&key, info.as_ref());
+        }
+        self.found.add(key, info);
+    }
+
     /// Stops, reads what is left, and makes the profiles. `run` is filled in
     /// with what the session knows: times, kernel, tier, losses.
     ///
@@ -136,35 +199,92 @@ impl Session {
     pub async fn finish(mut self, mut run: Run) -> Result<Outcome, SessionError> {
         // A record is in the ring before its system call returns, so what
         // happened before this line is there to be read.
-        let mut lost = self.probe.lost();
-        for (cgroup, of_group) in self.probe.lost_by_group() {
-            lost -= of_group;
-            self.collector.add_lost(cgroup, of_group);
-        }
-        let tier = self.probe.tier();
-        run.tier = tier.to_string();
-        run.blind_spots = tier.blind_spots().iter().map(|&spot| spot.to_owned()).collect();
+        let losses = losses(&self.probe);
+        run = self.of_this_machine(run);
         self.probe.detach();
         let mut new = Vec::new();
-        let collector = &mut self.collector;
-        self.probe.drain(&mut |event| new.extend(collector.take(event)));
+        let (collector, journal) = (&mut self.collector, &mut self.journal);
+        self.probe.drain(&mut |event| new.extend(take(collector, journal, event)));
         self.resolve(new);
         while let Some(resolved) = self.resolving.join_next().await {
-            match resolved {
-                Ok((key, Some(info))) => {
-                    self.infos.insert(key, info);
-                }
-                Ok((key, None)) if key.engine == Engine::Unknown => {
-                    log::debug!("no runtime's state tells of control group {}", key.id);
-                    self.doubtful.push(key);
-                }
-                Ok((key, None)) => self.unknown.push(key),
-                Err(error) => log::warn!("looking a container up failed: {error}"),
-            }
+            self.resolved(resolved);
         }
-        let inside = self.collector.settle(|key| self.infos.contains_key(key));
-        let mut unattributed = self.unattributed();
-        lost.unattributed = unattributed.iter().map(|key| self.collector.touches(key)).sum();
+        run.started = self.started;
+        run.ended = jiff::Timestamp::now().to_string();
+        if let Some(journal) = self.journal {
+            journal.end(&self.collector, &losses, &run);
+        }
+        let outcome = self.found.outcome(self.collector, &losses, run, Some(&self.registry));
+        if let Some(registry) = Arc::into_inner(self.registry) {
+            registry.shutdown().await;
+        }
+        Ok(outcome)
+    }
+}
+
+/// Takes an event in and, if it teaches anything, writes it down.
+pub(crate) fn take(
+    collector: &mut Collector,
+    journal: &mut Option<Journal>,
+    event: Event,
+) -> Vec<(ContainerKey, u32)> {
+    let learnt = collector.learn(&event);
+    if learnt.changed
+        && let Some(journal) = journal
+    {
+        match event {
+            // By its place: which container it is of may hang on touches that
+            // taught nothing else.
+            Event::Touch(touch) => journal.touch(learnt.place, touch),
+            event => journal.event(event),
+        }
+    }
+    learnt.containers
+}
+
+fn losses(probe: &Probe) -> Losses {
+    Losses { all: probe.lost(), by_group: probe.lost_by_group() }
+}
+
+impl Found {
+    pub fn new(filter: Filter, earlier: BTreeSet<String>) -> Self {
+        Self {
+            filter,
+            earlier,
+            infos: BTreeMap::new(),
+            unknown: Vec::new(),
+            doubtful: Vec::new(),
+            unasked: Vec::new(),
+        }
+    }
+
+    /// Adds an answer of the engines.
+    pub fn add(&mut self, key: ContainerKey, info: Option<ContainerInfo>) {
+        match info {
+            Some(info) => {
+                self.infos.insert(key, info);
+            }
+            None if key.engine == Engine::Unknown => {
+                log::debug!("no runtime's state tells of control group {}", key.id);
+                self.doubtful.push(key);
+            }
+            None => self.unknown.push(key),
+        }
+    }
+
+    /// Makes the profiles. `run` is whole but for its losses; the registry is
+    /// that of the session, if there is one still.
+    pub fn outcome(
+        self,
+        mut collector: Collector,
+        losses: &Losses,
+        mut run: Run,
+        registry: Option<&Registry>,
+    ) -> Outcome {
+        let mut lost = collector.add_losses(losses);
+        let inside = collector.settle(|key| self.infos.contains_key(key));
+        let mut unattributed = self.unattributed(&collector, registry);
+        lost.unattributed = unattributed.iter().map(|key| collector.touches(key)).sum();
         unattributed.extend(inside);
         let wanted: BTreeMap<_, _> = self
             .infos
@@ -172,28 +292,23 @@ impl Session {
             .filter(|(key, info)| wanted(&self.filter, &self.earlier, key, info))
             .collect();
         run.lost = lost;
-        run.started = self.started;
-        run.ended = jiff::Timestamp::now().to_string();
-        run.kernel = kernel_release();
-        let profiles = self.collector.into_recordings(&wanted, &run);
-        if let Some(registry) = Arc::into_inner(self.registry) {
-            registry.shutdown().await;
-        }
-        Ok(Outcome { profiles, unattributed })
+        Outcome { profiles: collector.into_recordings(&wanted, &run), unattributed }
     }
-}
 
-impl Session {
     /// Containers that may be among the wanted ones, of which some touches
     /// are there and nothing else is known.
-    fn unattributed(&self) -> Vec<ContainerKey> {
+    fn unattributed(
+        &self,
+        collector: &Collector,
+        registry: Option<&Registry>,
+    ) -> Vec<ContainerKey> {
         let Filter::Started { images } = &self.filter else { return Vec::new() };
         let could_be = |reference: Option<&str>| {
             let fits = |image: &String| reference.is_none_or(|used| could_name(image, used));
             images.is_empty() || images.iter().any(fits)
         };
         let named = self.unknown.iter().filter(|key| {
-            let reference = self.registry.reference(&key.id);
+            let reference = registry.and_then(|registry| registry.reference(&key.id));
             could_be(reference.as_deref())
         });
         // A group that nothing tells of may be anything that has a root of its
@@ -206,7 +321,7 @@ impl Session {
             ids.any(|id| name == id.as_str())
                 || is_of_a_shim(directory) && names.any(|own| name == own.as_str())
         };
-        let mut unread = self.registry.unread();
+        let mut unread = registry.map(Registry::unread).unwrap_or_default();
         unread.retain(|directory| !is_told(directory));
         if !unread.is_empty() {
             log::info!("the state of containers was gone before it was read: {unread:?}");
@@ -218,12 +333,13 @@ impl Session {
         // Or where the states that were read are of several that had its path
         // one after the other.
         let doubtful = self.doubtful.iter().filter(|key| {
-            let bundles = self.registry.bundles(&key.id);
+            let bundles = registry.map(|registry| registry.bundles(&key.id)).unwrap_or_default();
             unread_could_be || bundles.iter().any(|bundle| could_be(bundle.as_deref()))
         });
         named
             .chain(doubtful)
-            .filter(|key| !self.earlier.contains(&key.id) && self.collector.touches(key) > 0)
+            .chain(&self.unasked)
+            .filter(|key| !self.earlier.contains(&key.id) && collector.touches(key) > 0)
             .cloned()
             .collect()
     }

@@ -1,11 +1,13 @@
 //! Decoding the kernel side's records.
 
 use profiler_ebpf::{HEADER, Header, flag, kind};
+use serde::{Deserialize, Serialize};
 
 use crate::profile::{BytePath, Kind};
 
-/// One record, decoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One record, decoded. In JSON as [`journal`](crate::journal) keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Event {
     /// A control group appeared: its identity and names, leaf first.
     Cgroup {
@@ -14,44 +16,83 @@ pub enum Event {
         /// A process in it.
         pid: u32,
         /// Names from the leaf up, the root left out.
+        #[serde(with = "names")]
         names: Vec<Vec<u8>>,
     },
     /// A file or name was touched for the first time.
     Touch(Touch),
 }
 
-/// A first touch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A first touch. In JSON what is zero, false or not there is left out: there
+/// may be a million.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Touch {
     /// Control group of the task.
+    #[serde(skip_serializing_if = "is_default")]
     pub cgroup: u64,
     /// Device of the rootfs.
+    #[serde(skip_serializing_if = "is_default")]
     pub dev: u32,
     /// Inode number of the file; 0 where only a name is known.
+    #[serde(skip_serializing_if = "is_default")]
     pub ino: u64,
     /// Inode number of the task's executable; 0 when that is not a file of
     /// the rootfs.
+    #[serde(skip_serializing_if = "is_default")]
     pub exe_ino: u64,
     /// Nanoseconds since boot.
+    #[serde(skip_serializing_if = "is_default")]
     pub time: u64,
     /// Process.
+    #[serde(skip_serializing_if = "is_default")]
     pub pid: u32,
     /// Task name.
+    #[serde(skip_serializing_if = "is_default")]
     pub comm: String,
     /// How.
+    #[serde(skip_serializing_if = "is_default")]
     pub kind: Kind,
     /// The file's place in the rootfs, where the touch had a file.
+    #[serde(skip_serializing_if = "is_default")]
     pub path: Option<BytePath>,
     /// The name spoken, made absolute, where there was one.
+    #[serde(skip_serializing_if = "is_default")]
     pub name: Option<BytePath>,
     /// Opened for writing.
+    #[serde(skip_serializing_if = "is_default")]
     pub written: bool,
     /// The name did not exist.
+    #[serde(skip_serializing_if = "is_default")]
     pub missing: bool,
     /// The task's program is not the rootfs's own.
+    #[serde(skip_serializing_if = "is_default")]
     pub foreign_exe: bool,
     /// A path was cut short, or is not known (opened by a handle).
+    #[serde(skip_serializing_if = "is_default")]
     pub cut: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Names in JSON, as paths are.
+mod names {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::profile::BytePath;
+
+    pub fn serialize<S: Serializer>(names: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(names.iter().map(|name| BytePath(name.clone())))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Vec<u8>>, D::Error> {
+        let names = Vec::<BytePath>::deserialize(deserializer)?;
+        Ok(names.into_iter().map(|name| name.0).collect())
+    }
 }
 
 /// Decodes a record; none when it is not one of this version's.

@@ -60,19 +60,38 @@ impl Signals {
     }
 }
 
-/// Runs a command to its end. Signals are passed on to it.
+/// Starts a command.
 ///
 /// # Errors
-/// When it cannot be started, or the session fails: the command runs on then.
-pub async fn run(
-    session: &mut Session,
-    mut command: Command,
-    signals: &mut Signals,
-) -> anyhow::Result<Ended> {
-    let mut child = command.spawn().with_context(|| {
+/// When it cannot be started.
+pub fn start(mut command: Command) -> anyhow::Result<Child> {
+    command.spawn().with_context(|| {
         let program = command.as_std().get_program().to_string_lossy();
         format!("cannot start {program}; check the command after --")
-    })?;
+    })
+}
+
+/// Runs a command to its end, as [`start`] and [`follow`] do.
+///
+/// # Errors
+/// Theirs.
+pub async fn run(
+    session: &mut Session,
+    command: Command,
+    signals: &mut Signals,
+) -> anyhow::Result<Ended> {
+    follow(session, start(command)?, signals).await
+}
+
+/// Watches until a command ends. Signals are passed on to it.
+///
+/// # Errors
+/// When the session fails: the command runs on then.
+pub async fn follow(
+    session: &mut Session,
+    mut child: Child,
+    signals: &mut Signals,
+) -> anyhow::Result<Ended> {
     let mut interrupted = false;
     loop {
         tokio::select! {

@@ -16,6 +16,7 @@ mod merge;
 mod minimize;
 mod output;
 mod record;
+mod recover;
 mod run;
 mod show;
 mod stdout;
@@ -55,6 +56,8 @@ enum Command {
     Run(run::Args),
     /// Profile containers that are already running.
     Record(record::Args),
+    /// Write the profiles of a run that was killed, from its journal.
+    Recover(recover::Args),
     /// Build an image that holds only what the profile needs.
     Minimize(Box<minimize::Args>),
     /// Run the tests on a small image and name what is missing there.
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => (2, doctor::run(args)),
         Command::Run(args) => (125, run::run(args, cli.quiet)),
         Command::Record(args) => (2, record::run(args, cli.quiet)),
+        Command::Recover(args) => (2, recover::run(args, cli.quiet)),
         Command::Minimize(args) => (2, minimize::run(*args, cli.quiet)),
         Command::Verify(args) => (2, verify::run(args, cli.quiet)),
         Command::Export(args) => (2, export::run(args)),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use profiler::collect::Recording;
 use profiler::files::directory_of;
-use profiler::profile::Lost;
-use profiler::session::{Outcome, describe};
+use profiler::journal::{Journal, JournalError};
+use profiler::profile::{Lost, Run};
+use profiler::session::{Outcome, Session, describe};
 
 use super::terminal;
 
@@ -81,6 +82,76 @@ impl Destination {
             format!("cannot write into {}; choose another place with -o", parent.display())
         })?;
         Ok(Self::Path(path.into(), force))
+    }
+}
+
+/// The journal of a session, which is there as long as its profiles are not.
+#[derive(Debug)]
+pub struct Partial(PathBuf);
+
+impl Partial {
+    /// Begins one beside the profile that is to be, or in its directory.
+    ///
+    /// # Errors
+    /// When one is there already, or it cannot be written.
+    pub fn begin(
+        destination: &Destination,
+        session: &mut Session,
+        run: Run,
+    ) -> anyhow::Result<Self> {
+        let journal = match destination {
+            Destination::Path(path, force) => {
+                let mut name = path.clone().into_os_string();
+                name.push(".partial");
+                Journal::create(Path::new(&name), *force)?
+            }
+            Destination::Directory(directory, _) => {
+                // Process numbers are used again, and are not one's own where
+                // several containers share the directory.
+                let pid = std::process::id();
+                let mut names = std::iter::once(format!("profiler-{pid}.partial"))
+                    .chain((2..100).map(|number| format!("profiler-{pid}-{number}.partial")));
+                loop {
+                    let name = names.next().context("too many journals; remove *.partial")?;
+                    match Journal::create(&directory.join(name), false) {
+                        Err(JournalError::Exists(_) | JournalError::Busy(_)) => {}
+                        journal => break journal?,
+                    }
+                }
+            }
+        };
+        let partial = Self(journal.path().to_owned());
+        if let Err(error) = session.keep_journal(journal, run) {
+            partial.remove();
+            return Err(error.into());
+        }
+        Ok(partial)
+    }
+
+    /// Removes it: there is nothing to recover.
+    pub fn remove(self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            log::warn!("cannot remove journal {}: {error}; remove it", self.0.display());
+        }
+    }
+
+    /// Removes it when all went well, else says where it is.
+    ///
+    /// # Errors
+    /// That of `ended`, told what can be done.
+    pub fn end<T>(self, ended: anyhow::Result<T>) -> anyhow::Result<T> {
+        match ended {
+            Ok(done) => {
+                self.remove();
+                Ok(done)
+            }
+            Err(error) => {
+                let (error, path) = (super::one_line(&error), self.0.display());
+                anyhow::bail!(
+                    "{error}; what was recorded is in {path}, write its profile with `profiler recover {path} -o FILE`"
+                )
+            }
+        }
     }
 }
 

@@ -62,6 +62,7 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let keys = targets.iter().map(|(key, _)| key.clone()).collect();
     let mut session = Session::start(registry, Filter::Only(keys), args.buffers.options()).await?;
+    let partial = output::Partial::begin(&destination, &mut session, Run::default())?;
     // After attaching: what is opened between a snapshot before and the
     // attachment would be seen by neither.
     for (key, info) in &targets {
@@ -77,22 +78,25 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
         }
     };
     tokio::pin!(end);
-    let mut interrupted = false;
-    loop {
-        tokio::select! {
-            () = &mut end => break,
-            pumped = session.pump() => pumped?,
-            // Without a duration this is how a recording ends.
-            _ = interrupt.recv() => { interrupted = args.duration.is_some(); break }
-            _ = terminate.recv() => { interrupted = args.duration.is_some(); break }
+    let ended = async {
+        let mut interrupted = false;
+        loop {
+            tokio::select! {
+                () = &mut end => break,
+                pumped = session.pump() => pumped?,
+                // Without a duration this is how a recording ends.
+                _ = interrupt.recv() => { interrupted = args.duration.is_some(); break }
+                _ = terminate.recv() => { interrupted = args.duration.is_some(); break }
+            }
         }
-    }
-    for (key, info) in &targets {
-        session.add_snapshot(info, key, snapshot::of(info.pid.unwrap_or(0)));
-    }
-    let outcome = session.finish(Run { interrupted, ..Run::default() }).await?;
-    output::store(&outcome, &destination, telling)?;
-    Ok(ExitCode::SUCCESS)
+        for (key, info) in &targets {
+            session.add_snapshot(info, key, snapshot::of(info.pid.unwrap_or(0)));
+        }
+        let outcome = session.finish(Run { interrupted, ..Run::default() }).await?;
+        output::store(&outcome, &destination, telling)?;
+        Ok(ExitCode::SUCCESS)
+    };
+    partial.end(ended.await)
 }
 
 #[cfg(test)]

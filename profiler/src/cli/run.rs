@@ -67,17 +67,25 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let registry = Registry::start().await?;
     let mut session = Session::start(registry, filter, args.buffers.options()).await?;
 
-    let mut command = Command::new(&args.command[0]);
-    command.args(&args.command[1..]);
-    let Ended { status, interrupted } = command::run(&mut session, command, &mut signals).await?;
-    let outcome = session
-        .finish(Run {
-            command: args.command,
-            exit_status: (!interrupted).then_some(status),
-            interrupted,
-            ..Run::default()
-        })
-        .await?;
-    output::store(&outcome, &destination, telling)?;
-    Ok(ExitCode::from(status as u8))
+    let run = Run { command: args.command, ..Run::default() };
+    let partial = output::Partial::begin(&destination, &mut session, run.clone())?;
+    let mut command = Command::new(&run.command[0]);
+    command.args(&run.command[1..]);
+    // Should this process be killed, the command goes on without it.
+    let child = match command::start(command) {
+        Ok(child) => child,
+        Err(error) => {
+            partial.remove();
+            return Err(error);
+        }
+    };
+    let ended = async {
+        let Ended { status, interrupted } =
+            command::follow(&mut session, child, &mut signals).await?;
+        let exit_status = (!interrupted).then_some(status);
+        let outcome = session.finish(Run { exit_status, interrupted, ..run }).await?;
+        output::store(&outcome, &destination, telling)?;
+        Ok(ExitCode::from(status as u8))
+    };
+    partial.end(ended.await)
 }

@@ -1,9 +1,10 @@
 //! From the kernel's clock to calendar time.
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// Two clocks read at the same moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Clock {
     /// Nanoseconds since boot, time spent suspended included
     /// (`CLOCK_BOOTTIME`).

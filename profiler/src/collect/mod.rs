@@ -28,17 +28,19 @@ mod tree;
 
 use std::collections::{BTreeMap, HashMap};
 
+pub use clock::Clock;
 pub use recording::Recording;
+
+use serde::{Deserialize, Serialize};
 
 use crate::capture::{Event, Touch};
 use crate::container::oci::unknown_id;
 use crate::container::{ContainerInfo, Engine, Group, identify};
 use crate::profile::{ImageId, Kind, Lost, Run};
-use clock::Clock;
 use table::{Mark, Role, Table, WORKLOAD, WRITTEN};
 
 /// A container as the control group's name tells it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContainerKey {
     /// The engine whose naming scheme it is.
     pub engine: Engine,
@@ -67,10 +69,44 @@ struct Container {
 }
 
 /// The container of a control group, and those around it, nearest first.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Owner {
     place: usize,
     around: Vec<usize>,
+}
+
+/// What an event taught a [`Collector`].
+#[derive(Debug, Default)]
+pub struct Learnt {
+    /// The containers that it is the first of, with the process by which they
+    /// were seen.
+    pub containers: Vec<(ContainerKey, u32)>,
+    /// Where the touch was kept, as in [`Collector::keep`].
+    pub place: usize,
+    /// Whether the recordings would be others without it, what
+    /// [`Counts`] tells apart.
+    pub changed: bool,
+}
+
+/// What a [`Collector`] counts of a container without a record of each touch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Device of the rootfs that was touched last.
+    pub dev: u32,
+    /// Failed lookups beyond those that are kept.
+    pub missing_dropped: u64,
+    /// Touches there was no room for.
+    pub dropped: u64,
+}
+
+/// Events that could not be delivered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// All of them.
+    pub all: Lost,
+    /// Those of them that are known to be a control group's.
+    pub by_group: HashMap<u64, Lost>,
 }
 
 /// Gathers events.
@@ -94,8 +130,13 @@ impl Collector {
     /// of the host's root filesystem: containers may have a directory of it
     /// for a rootfs, but so may anything else.
     pub fn new(host_dev: u32) -> Self {
+        Self::with_clock(host_dev, Clock::now())
+    }
+
+    /// The same with times that count from a reading of old.
+    pub fn with_clock(host_dev: u32, clock: Clock) -> Self {
         Self {
-            clock: Clock::now(),
+            clock,
             containers: Vec::new(),
             host_dev,
             places: BTreeMap::new(),
@@ -105,28 +146,50 @@ impl Collector {
         }
     }
 
+    /// The clock that its times count by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Takes an event. Returns the containers that it is the first of, with
     /// the process by which they were seen.
     pub fn take(&mut self, event: Event) -> Vec<(ContainerKey, u32)> {
+        self.learn(&event).containers
+    }
+
+    /// Takes an event and tells what is new by it.
+    pub fn learn(&mut self, event: &Event) -> Learnt {
         match event {
             Event::Cgroup { cgroup, names, pid } => {
                 let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
-                let new = identify(&names).map(|group| self.group(cgroup, group));
-                new.into_iter().flatten().map(|key| (key, pid)).collect()
+                let Some(group) = identify(&names) else { return Learnt::default() };
+                let (new, changed) = self.group(*cgroup, group);
+                let containers = new.into_iter().map(|key| (key, *pid)).collect();
+                Learnt { containers, changed, ..Learnt::default() }
             }
             Event::Touch(touch) => {
-                self.touch(touch);
-                Vec::new()
+                let Some(place) = self.owner(touch) else { return Learnt::default() };
+                let changed = self.containers[place].keep(&self.clock, touch);
+                Learnt { place, changed, ..Learnt::default() }
             }
         }
     }
 
-    fn group(&mut self, cgroup: u64, group: Group) -> Vec<ContainerKey> {
+    /// Takes a touch of the container in that place, as [`learn`](Self::learn)
+    /// told it or [`add`](Self::add). Whether it is a new one, as
+    /// [`Learnt::changed`]; none when there is no such container.
+    pub fn keep(&mut self, place: usize, touch: &Touch) -> Option<bool> {
+        Some(self.containers.get_mut(place)?.keep(&self.clock, touch))
+    }
+
+    /// The containers that are new, and whether anything is.
+    fn group(&mut self, cgroup: u64, group: Group) -> (Vec<ContainerKey>, bool) {
         let (engine, id) = group.container;
         // A group that has no name of its own is told from a later one at the
         // same path by its number.
         let id = if engine == Engine::Unknown { unknown_id(&id, cgroup) } else { id };
         let mut new = Vec::new();
+        let known = self.containers.len();
         let own = ((engine, id), group.path);
         let mut places = std::iter::once(own).chain(group.around).map(|((engine, id), path)| {
             let key = ContainerKey { engine, id };
@@ -137,8 +200,10 @@ impl Collector {
         });
         let place = places.next().expect("the group's own");
         let around = places.collect();
-        self.by_cgroup.insert(cgroup, Owner { place, around });
-        new
+        let owner = Owner { place, around };
+        let changed = self.containers.len() > known || self.by_cgroup.get(&cgroup) != Some(&owner);
+        self.by_cgroup.insert(cgroup, owner);
+        (new, changed)
     }
 
     /// A container's place, made if it is new.
@@ -162,10 +227,11 @@ impl Collector {
             .map(|((_, path), &place)| (path.as_str(), place))
     }
 
-    fn touch(&mut self, touch: Touch) {
+    /// The place of the container that a touch is of.
+    fn owner(&mut self, touch: &Touch) -> Option<usize> {
         let own_dev = touch.dev != self.host_dev;
         let owner = self.by_rootfs.get(&touch.dev).copied();
-        let place = match self.by_cgroup.get(&touch.cgroup) {
+        Some(match self.by_cgroup.get(&touch.cgroup) {
             Some(Owner { place, around }) => match (owner, around.first()) {
                 // A runtime inside a container, before it enters the inner
                 // rootfs, or a program that made a group of its own.
@@ -192,34 +258,51 @@ impl Collector {
                     *place
                 }
             },
-            None => match owner {
-                Some(place) => place,
-                // Not a container: a service or build step with a rootfs of
-                // its own.
-                None => return,
-            },
-        };
-        self.containers[place].keep(&self.clock, touch);
+            // None: not a container, but a service or build step with a rootfs
+            // of its own.
+            None => owner?,
+        })
     }
 
-    /// Adds what was found open or mapped when recording began, in the
-    /// container of that key whose control group has that path; empty where
-    /// that is not known.
-    pub fn add_snapshot(
-        &mut self,
-        key: &ContainerKey,
-        path: &str,
-        touches: impl IntoIterator<Item = Touch>,
-    ) {
-        let place = self.place(key.clone(), path.to_owned());
-        for touch in touches {
-            self.containers[place].keep(&self.clock, touch);
-        }
+    /// Adds a container of which no event need have told, and whose control
+    /// group has that path; empty where that is not known. Its place.
+    pub fn add(&mut self, key: &ContainerKey, path: &str) -> usize {
+        self.place(key.clone(), path.to_owned())
     }
 
     /// Adds to the events that could not be delivered from a control group.
     pub fn add_lost(&mut self, cgroup: u64, lost: Lost) {
         *self.lost.entry(cgroup).or_default() += lost;
+    }
+
+    /// Adds to the losses of control groups; returns what is left, which is
+    /// the whole machine's.
+    pub fn add_losses(&mut self, losses: &Losses) -> Lost {
+        let mut rest = losses.all;
+        for (&cgroup, &lost) in &losses.by_group {
+            rest -= lost;
+            self.add_lost(cgroup, lost);
+        }
+        rest
+    }
+
+    /// The counts of each place.
+    pub fn counts(&self) -> impl Iterator<Item = Counts> {
+        self.containers.iter().map(|container| Counts {
+            dev: container.dev,
+            missing_dropped: container.missing_dropped,
+            dropped: container.table.dropped,
+        })
+    }
+
+    /// Sets the counts of a place; none when there is no such container.
+    pub fn set_counts(&mut self, place: usize, counts: Counts) -> Option<()> {
+        let container = self.containers.get_mut(place)?;
+        let Counts { dev, missing_dropped, dropped } = counts;
+        container.dev = dev;
+        container.missing_dropped = missing_dropped;
+        container.table.dropped = dropped;
+        Some(())
     }
 
     /// Containers seen, in order of their IDs.
@@ -282,7 +365,7 @@ impl Collector {
                 }
             } else if inner.dev == outer_dev && outer_dev != self.host_dev {
                 let outer = &mut self.containers[outer];
-                outer.missing_dropped += inner.missing_dropped;
+                outer.missing_dropped = outer.missing_dropped.saturating_add(inner.missing_dropped);
                 outer.table.absorb(inner.table);
             }
             moved.insert(place, outer);
@@ -332,7 +415,7 @@ impl Collector {
                 images.entry(by).or_insert_with(|| (&info.image, run.clone(), None));
             run.containers.insert(info.id.clone());
             run.mounts.extend(info.mounts.iter().cloned());
-            run.missing_dropped += missing_dropped;
+            run.missing_dropped = run.missing_dropped.saturating_add(missing_dropped);
             run.lost += lost;
             match merged {
                 Some(merged) => merged.absorb(table),
@@ -343,7 +426,7 @@ impl Collector {
             .into_values()
             .map(|(image, mut run, table)| {
                 let table = table.unwrap_or_default();
-                run.lost.unreadable += table.dropped;
+                run.lost += Lost { unreadable: table.dropped, ..Lost::default() };
                 Recording { image: image.clone(), run, table: table.seal(), clock: self.clock }
             })
             .collect()
@@ -357,7 +440,14 @@ impl Container {
         own as u64 + self.unattributed
     }
 
-    fn keep(&mut self, clock: &Clock, touch: Touch) {
+    /// Whether the touch changes what is known, [`Counts`] apart.
+    fn keep(&mut self, clock: &Clock, touch: &Touch) -> bool {
+        let before = self.table.revision;
+        self.note(clock, touch);
+        self.table.revision != before
+    }
+
+    fn note(&mut self, clock: &Clock, touch: &Touch) {
         self.dev = touch.dev;
         let exe = if touch.foreign_exe { 0 } else { touch.exe_ino };
         let Some(task) = self.table.task(&touch.comm, touch.dev, exe) else {

@@ -97,13 +97,16 @@ impl Executables {
         id
     }
 
-    /// A file was executed by this path. The first path of several stays.
-    fn learn(&mut self, dev: u32, ino: u64, path: NodeId) {
+    /// A file was executed by this path. The first path of several stays;
+    /// whether this is it.
+    fn learn(&mut self, dev: u32, ino: u64, path: NodeId) -> bool {
         let id = self.of_file(dev, ino);
-        if id != 0 && self.paths[id as usize] == NONE {
+        let first = id != 0 && self.paths[id as usize] == NONE;
+        if first {
             self.paths[id as usize] = path;
             self.by_path.entry(path).or_insert(id);
         }
+        first
     }
 
     fn of_path(&mut self, path: NodeId) -> ExeId {
@@ -134,6 +137,9 @@ pub struct Table {
     state: RandomState,
     /// Touches there was no room for.
     pub dropped: u64,
+    /// Grows with every touch that changes what [`seal`](Self::seal) gives,
+    /// and with no other; touches there was no room for apart.
+    pub revision: u64,
 }
 
 impl Default for Table {
@@ -152,6 +158,7 @@ impl Default for Table {
             further: Index::default(),
             state: RandomState::new(),
             dropped: 0,
+            revision: 0,
         }
     }
 }
@@ -212,7 +219,7 @@ impl Table {
 
     /// The file with that inode number was executed at a path's node.
     pub fn executed(&mut self, dev: u32, ino: u64, path: NodeId) {
-        self.executables.learn(dev, ino, path);
+        self.revision += u64::from(self.executables.learn(dev, ino, path));
     }
 
     fn note_at(&mut self, role: Role, node: Option<NodeId>, touch: Mark) {
@@ -227,8 +234,10 @@ impl Table {
         if mark.kinds == 0 {
             *mark = Mark { flags: touch.flags | (role as u8) << ROLE, ..touch };
             self.counts[role as usize] += 1;
+            self.revision += 1;
             return;
         }
+        let before = (mark.kinds, mark.flags, mark.first);
         mark.kinds |= touch.kinds;
         mark.flags |= touch.flags;
         let mut other = touch.task;
@@ -236,6 +245,7 @@ impl Table {
             mark.first = touch.first;
             std::mem::swap(&mut mark.task, &mut other);
         }
+        self.revision += u64::from(before != (mark.kinds, mark.flags, mark.first));
         let exe = |task: u32| self.tasks[task as usize].1;
         if role == Role::Path && exe(other) != exe(mark.task) {
             let other = pair(node, exe(other));
@@ -247,13 +257,14 @@ impl Table {
         let state = &self.state;
         if self.further.find(state.hash_one(pair), |&other| other == pair).is_none() {
             self.further.insert(pair, |pair| state.hash_one(pair));
+            self.revision += 1;
         }
     }
 
     /// Takes in the table of another container, which is freed on the way.
     pub fn absorb(&mut self, from: Self) {
         let Self { tree, marks, tasks, executables, further, dropped, .. } = from;
-        self.dropped += dropped;
+        self.dropped = self.dropped.saturating_add(dropped);
         let nodes = tree.into_nodes();
         let exes: Vec<ExeId> = executables
             .paths

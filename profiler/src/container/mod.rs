@@ -33,10 +33,13 @@ mod unread;
 pub use cgroup::{Group, group_of, identify, identify_path, identify_pid};
 pub use registry::{FindError, Registry, RegistryError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::profile::{BytePath, ImageId};
 
 /// Who made a container, by the naming scheme of its control group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// Docker (moby).
     Docker,
@@ -50,7 +53,7 @@ pub enum Engine {
 }
 
 /// What an engine says of a container.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ContainerInfo {
     /// Full ID; the control group's path for [`Engine::Unknown`], whose
     /// names are not unique on the machine.

@@ -1,13 +1,14 @@
 //! Reading and writing profile files.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{Profile, VERSION};
 use crate::files::write_whole;
+use crate::journal::{ReadError, Replay, is_journal};
 
 /// Why a profile could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,15 @@ pub enum LoadError {
         /// Its version.
         found: u64,
     },
+    /// The journal of a session that was killed, of which no profile can be
+    /// made.
+    #[error("journal {path} {source}", path = .path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: ReadError,
+    },
 }
 
 /// Why a profile could not be written.
@@ -48,11 +58,12 @@ pub struct SaveError {
     pub source: io::Error,
 }
 
-/// Reads a profile.
+/// Reads a profile, or makes it of the [`journal`](crate::journal) of a session
+/// that was killed.
 ///
 /// # Errors
 /// When the file cannot be read, is not a whole profile, or is of a newer
-/// format version.
+/// format version, and when a journal is of several images.
 pub fn load(path: &Path) -> Result<Profile, LoadError> {
     load_noting(path, |_| ())
 }
@@ -64,7 +75,16 @@ pub fn load(path: &Path) -> Result<Profile, LoadError> {
 /// # Errors
 /// As [`load`].
 pub fn load_noting(path: &Path, mut unknown: impl FnMut(String)) -> Result<Profile, LoadError> {
-    let text = fs::read(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
+    let failed = |source| LoadError::Io { path: path.into(), source };
+    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+    if is_journal(reader.fill_buf().map_err(failed)?) {
+        return Replay::read(reader)
+            .and_then(Replay::only)
+            .map(|recording| recording.to_profile())
+            .map_err(|source| LoadError::Journal { path: path.into(), source });
+    }
+    let mut text = Vec::new();
+    reader.read_to_end(&mut text).map_err(failed)?;
     let damaged = |source| LoadError::Damaged { path: path.into(), source };
     // The version first: what follows may have another shape in a newer one.
     let Version { version } = serde_json::from_slice(&text).map_err(damaged)?;
@@ -121,6 +141,8 @@ pub fn save(profile: &impl Serialize, path: &Path) -> Result<(), SaveError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::profile::ImageId;
 

@@ -130,7 +130,7 @@ pub struct Lost {
 impl Lost {
     /// Events that are truly missing from the profile.
     pub fn total(&self) -> u64 {
-        self.by_cause().iter().map(|(_, count)| count).sum()
+        self.by_cause().iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count))
     }
 }
 
@@ -153,12 +153,17 @@ impl AddAssign for Lost {
         // Taken apart, so that a cause added above is not forgotten here.
         let Self { ring_full, path_too_deep, missed_runs, unattributed, unreadable, table_full } =
             other;
-        self.ring_full += ring_full;
-        self.path_too_deep += path_too_deep;
-        self.missed_runs += missed_runs;
-        self.unattributed += unattributed;
-        self.unreadable += unreadable;
-        self.table_full += table_full;
+        // What a damaged file tells may be any number.
+        for (count, more) in [
+            (&mut self.ring_full, ring_full),
+            (&mut self.path_too_deep, path_too_deep),
+            (&mut self.missed_runs, missed_runs),
+            (&mut self.unattributed, unattributed),
+            (&mut self.unreadable, unreadable),
+            (&mut self.table_full, table_full),
+        ] {
+            *count = count.saturating_add(more);
+        }
     }
 }
 
@@ -182,10 +187,13 @@ impl SubAssign for Lost {
 }
 
 /// How a file was touched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// Opened (any access mode, `O_PATH` too).
+    #[default]
     Open,
     /// Executed, or loaded by the kernel as interpreter.
     Exec,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use ::profiler::journal::is_journal;
 use ::profiler::profile::{self, BytePath, Profile};
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -82,6 +83,9 @@ impl Document {
         let text = fs::read(file).with_context(|| {
             format!("cannot read {name}; name a profile or a report of `profiler minimize`")
         })?;
+        if is_journal(&text) {
+            return Ok(Self::Profile(profile::load(file)?.into()));
+        }
         let damaged =
             || format!("{name} is damaged: neither a profile nor a report; write it again");
         let value: Value = serde_json::from_slice(&text).with_context(damaged)?;
