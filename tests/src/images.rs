@@ -210,6 +210,44 @@ pub fn flask() -> Image {
     })
 }
 
+/// A Python program that serves what it is asked for on its command line:
+/// pages, locales, modules, libraries and scripts.
+#[track_caller]
+pub fn requests() -> Image {
+    let dockerfile = format!(
+        "FROM {}\n\
+         RUN apt-get update \\\n \
+          && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends locales \\\n \
+          && rm -rf /var/lib/apt/lists/* \\\n \
+          && for name in de_DE fr_FR es_ES; do \\\n    \
+             localedef --no-archive -i $name -f UTF-8 $name.UTF-8; done\n\
+         COPY app /app\n\
+         COPY bin /usr/local/bin\n\
+         ENTRYPOINT [\"python3\", \"/app/app.py\"]\n",
+        python().name
+    );
+    build("requests", &dockerfile, |context| {
+        let write = |name: String, text: &str| {
+            let path = context.join(name);
+            fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+            fs::write(path, text).expect("a file");
+        };
+        fs::create_dir(context.join("app")).expect("a directory");
+        fs::copy(fixture("requests/app.py"), context.join("app/app.py")).expect("a copy");
+        for page in ["index", "about", "contact", "help", "news", "terms", "team", "press"] {
+            write(format!("app/templates/{page}.html"), &format!("<h1>{page}</h1>\n"));
+        }
+        write("app/optional.conf".into(), "verbose = yes\n");
+        for helper in ["daily", "monthly", "yearly"] {
+            let name = format!("bin/report-{helper}");
+            write(name.clone(), &format!("#!/bin/sh\necho {helper}\n"));
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(context.join(name), mode).expect("a mode");
+        }
+    })
+}
+
 /// Debian with the ordinary programs whose workloads are observed, one layer
 /// above the nginx image.
 #[track_caller]

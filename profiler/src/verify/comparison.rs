@@ -71,6 +71,10 @@ impl<'a> Comparison<'a> {
         let mut notes = BTreeSet::new();
         for entry in profile.missing.iter().filter(|entry| !mounts.hide(&entry.name)) {
             let Some(miss) = self.miss(entry.name.as_bytes(), &entry.kinds) else {
+                // Only an open can have been meant to make the file.
+                if !entry.kinds.contains(&Kind::Open) {
+                    continue;
+                }
                 notes.extend(self.directory_of(entry).filter(|gone| !made.has(&gone.path)).map(
                     |gone| Note {
                         why: Why::MadeIn,

@@ -126,6 +126,7 @@ fn a_directory_that_is_gone_is_missed_by_who_makes_something_in_it() {
     assert_eq!(missed(&run(vec![], vec![first, made.clone()], vec![])), [""; 0]);
     let below = path("/var/cache/app/other", Kind::Open);
     assert_eq!(missed(&run(vec![], vec![made], vec![below])), [""; 0]);
+    assert_eq!(findings(&lookups(&[("/var/cache/app/new", Kind::Exec)])), Findings::default());
     // Whether an open was to make a file is not known.
     let findings = findings(&lookups(&[("/var/cache/app/new", Kind::Open)]));
     assert_eq!((findings.misses.len(), findings.notes[0].why), (0, Why::MadeIn));
@@ -143,6 +144,45 @@ fn a_listed_directory_that_lacks_entries_is_a_note() {
         (note.gone[0].path.to_string(), note.gone[0].bytes),
         ("/srv/plugins/b.so".into(), 2)
     );
+}
+
+#[test]
+fn a_module_that_is_gone_is_noted_with_the_module_that_imports_it() {
+    let library = "usr/lib/python3";
+    let original = image(vec![
+        Tar::new()
+            .file("app/main.py", "import tool, there\ndef f():\n    from pack import deep\n")
+            .file(&format!("{library}/tool.cpython-311-x86_64-linux-gnu.so"), "x")
+            .file(&format!("{library}/there.py"), "from . import never\n")
+            .file(&format!("{library}/never.py"), "")
+            .file(&format!("{library}/pack/__init__.py"), "")
+            .file(&format!("{library}/pack/deep.py"), "")
+            .file("elsewhere/tool.py", "")
+            .bytes(),
+    ]);
+    let small = image(vec![
+        Tar::new().file("app/main.py", "").file(&format!("{library}/there.py"), "").bytes(),
+    ]);
+    let trees = [&original, &small].map(|image| Tree::build(&image.layers).unwrap());
+    let inventory = Inventory::read(&trees[0]).unwrap();
+    let comparison = Comparison::new(&trees[0], &trees[1], &inventory);
+    let imported = |listed: &str| {
+        let paths = vec![path("/app/main.py", Kind::Open), path(listed, Kind::List)];
+        let mut findings = Findings::default();
+        comparison.add_imports(&run(vec![], vec![], paths), &mut findings).unwrap();
+        assert!(findings.notes.iter().all(|note| note.why == Why::Imported));
+        findings.notes.iter().map(|note| note.gone[0].path.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        imported("/usr/lib/python3"),
+        [
+            "/usr/lib/python3/pack/__init__.py",
+            "/usr/lib/python3/pack/deep.py",
+            "/usr/lib/python3/tool.cpython-311-x86_64-linux-gnu.so",
+        ]
+    );
+    assert_eq!(imported("/elsewhere"), ["/elsewhere/tool.py"]);
+    assert_eq!(imported("/usr"), [""; 0]);
 }
 
 #[test]

@@ -126,7 +126,12 @@ pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let mut report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written)
         .with_packages(&inventory, &tree, &plan);
     if let Some((rounds, id, temporary)) = verified {
-        assert_eq!(written.id, id, "the image written is the one that was verified");
+        anyhow::ensure!(
+            written.id == id,
+            "{} is image {}, and {id} was verified; this is a defect of the program, do not use it",
+            args.output,
+            written.id
+        );
         drop(temporary);
         report.rounds = rounds;
     }
