@@ -153,17 +153,13 @@ fn a_killed_profiler_leaves_the_tests_running_and_a_journal_that_makes_an_image(
 #[test]
 fn everything_up_to_the_last_second_is_there() {
     let directory = tempfile::tempdir().unwrap();
-    let base = images::busybox(true).own();
+    let image = images::scratch().own();
     let script = r#"
-        docker run --rm "$2" sh -c '
-            mkdir /made; turn=0
-            while test $turn -lt 2000; do
-                turn=$((turn + 1)); : > /made/$turn; echo $turn $(date +%s.%N); sleep 0.01
-            done
-        ' > "$1/times" &
-        sleep 5; : > "$1/going"; wait; echo through"#;
-    let run = Run::start(directory.path(), &[&base], script);
-    run.until("going");
+        docker run --rm --no-healthcheck "$2" make /made 1000 > "$1/times"
+        echo through"#;
+    let run = Run::start(directory.path(), &[&image], script);
+    let times = || fs::read_to_string(directory.path().join("times")).unwrap_or_default();
+    until("files are made", || times().lines().count() > 300);
     let journal = run.journal();
     run.signal(libc::SIGKILL);
     let killed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
@@ -173,10 +169,9 @@ fn everything_up_to_the_last_second_is_there() {
     assert_eq!(fs::read(&journal).unwrap(), text);
 
     let paths = load(&journal).paths();
-    let times = fs::read_to_string(directory.path().join("times")).unwrap();
     let (mut early, mut seen) = (0, 0);
     let mut oldest_unseen = f64::INFINITY;
-    for line in times.lines() {
+    for line in times().lines() {
         let (turn, time) = line.split_once(' ').unwrap();
         let time: f64 = time.parse().unwrap();
         let there = paths.contains(&format!("/made/{turn}"));
@@ -302,8 +297,10 @@ fn a_journal_replayed_is_the_profile() {
     let directory = tempfile::tempdir().unwrap();
     let image = images::busybox(true).own();
     let script = r#"
-        docker run --rm "$2" sh -c 'ls -lR / >/dev/null; cat /etc/passwd; test -e /no/such; ln -s /bin /b; ls /b/; sh -c "echo x > /tmp/w"' >/dev/null 2>&1
-        docker run --rm "$2" sh -c 'for n in 1 2 3; do cat /none/$n; done; . /etc/profile' >/dev/null 2>&1
+        docker run --rm "$2" sh -c 'ls -lR /bin /usr; test -e /no/such; ln -s /bin /b; /b/ls /b/' >/dev/null 2>&1
+        docker run --rm "$2" sh -c '
+            mkdir /made; for n in $(seq 300); do : > /made/$n; cat /none/$n /made/$n; done
+        ' >/dev/null 2>&1
         sleep 2; cp "$1/profile.json.partial" "$1/copy"; : > "$1/copied"
     "#;
     let run = Run::start(directory.path(), &[&image], script);
@@ -311,7 +308,7 @@ fn a_journal_replayed_is_the_profile() {
     run.end();
     let (mut profile, mut replayed) =
         (Profile::read(&profile_file(directory.path())), load(&directory.path().join("copy")));
-    assert!(profile.paths().len() > 20, "{:#?}", profile.paths());
+    assert!(profile.paths().len() > 300, "{:#?}", profile.paths());
     for member in ["version", "image", "paths", "names", "missing"] {
         assert_eq!(profile.0[member], replayed.0[member], "{member}");
         assert!(!profile.0[member].as_array().is_some_and(Vec::is_empty), "{member}");
@@ -333,7 +330,7 @@ fn a_killed_recording_keeps_what_was_open_before() {
         &image.name,
         "sh",
         "-c",
-        "exec 5</etc/passwd; while :; do cat /etc/group >/dev/null; sleep 0.1; done",
+        "exec 5</usr/share/words; while :; do : > /touched; sleep 0.1; done",
     ]);
     let file = profile_file(directory.path());
     let mut child = profiler(["record", "--container", &container.id, "-o"])
@@ -343,12 +340,12 @@ fn a_killed_recording_keeps_what_was_open_before() {
         .unwrap();
     let journal = directory.path().join("profile.json.partial");
     until("touches are written", || {
-        fs::read_to_string(&journal).is_ok_and(|text| text.contains("/etc/group"))
+        fs::read_to_string(&journal).is_ok_and(|text| text.contains("/touched"))
     });
     child.kill().unwrap();
     child.wait().unwrap();
     let paths = load(&journal).paths();
-    assert!(paths.contains("/etc/passwd") && paths.contains("/etc/group"), "{paths:#?}");
+    assert!(paths.contains("/usr/share/words") && paths.contains("/touched"), "{paths:#?}");
     docker(["exec", &container.id, "true"]);
 }
 
@@ -356,18 +353,21 @@ fn a_killed_recording_keeps_what_was_open_before() {
 fn a_storm_over_a_full_table_does_not_grow_the_journal() {
     let directory = tempfile::tempdir().unwrap();
     let image = images::busybox(true).own();
+    // What no other container on the machine has.
     let script = r#"
-        docker run --rm "$0" sh -c 'turn=0; while test $turn -lt 200; do turn=$((turn + 1)); cat /etc/passwd /etc/group /bin/busybox >/dev/null; done'
-        sleep 1; wc -c < "$1.partial"
+        docker run --rm "$0" sh -c '
+            : > "/$0"; turn=0
+            while test $turn -lt 200; do turn=$((turn + 1)); cat "/$0" /bin/busybox >/dev/null; done
+        ' "$0"
+        sleep 1; grep -c "/$0" "$1.partial"
     "#;
     let file = profile_file(directory.path());
     let mut run = profiler(["run", "--table-entries", "8", "--image", &image.name, "-o"]);
     run.arg(&file).args(["--", "sh", "-c", script, &image.name]).arg(&file);
     let outcome = Outcome::of(&mut run).succeeded();
-    let profile = Profile::read(&file);
-    let again = profile.runs()[0]["lost"]["table_full"].as_u64().unwrap();
-    let bytes: u64 = outcome.stdout.trim().parse().unwrap();
-    let names = profile.paths().len() as u64 + profile.0["names"].as_array().unwrap().len() as u64;
-    assert!(again > 2000, "{again} touches were reported again");
-    assert!(bytes < 4096 + names * 1024, "{bytes} bytes for {names} names");
+    let again = Profile::read(&file).runs()[0]["lost"]["table_full"].as_u64().unwrap();
+    assert!(again > 1000, "{again} touches were reported again");
+    let lines: u64 = outcome.stdout.trim().parse().unwrap();
+    // Made, and read.
+    assert!((1..=4).contains(&lines), "{lines} lines of one file");
 }

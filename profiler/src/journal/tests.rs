@@ -319,3 +319,47 @@ fn a_journal_is_replaced_when_asked_and_nobody_writes_it() {
     assert!(matches!(Journal::create(&path, true), Err(JournalError::Exists(_))));
     assert_eq!(fs::read(&path).unwrap(), b"a movie");
 }
+
+#[test]
+fn no_change_to_a_journal_makes_its_reader_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal");
+    let mut session = Session::start(&path);
+    let mut rng = fastrand::Rng::with_seed(6);
+    session.take(cgroup(1, "a"));
+    session.take(cgroup(2, "b"));
+    (0..20).for_each(|_| session.touch(random_touch(&mut rng)));
+    let lost = Lost { ring_full: 1, ..Lost::default() };
+    session.end(&Losses { all: lost, by_group: [(1, lost)].into() });
+    let text = fs::read(&path).unwrap();
+    let first = text.iter().position(|&byte| byte == b'\n').unwrap();
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..3000 {
+        let mut text = text.clone();
+        for _ in 0..rng.u8(1..4) {
+            let at = rng.usize(if rng.u8(..8) == 0 { 0 } else { first }..text.len());
+            match rng.u8(..4) {
+                0 => text[at] = rng.u8(..),
+                // Digits make other numbers and places.
+                1 => text[at] = rng.u8(b'0'..=b'9'),
+                2 => text.insert(at, rng.u8(b' '..=b'~')),
+                _ => {
+                    let from = rng.usize(..text.len());
+                    let part = text[from..text.len().min(from + rng.usize(..200))].to_vec();
+                    text.splice(at..at, part);
+                }
+            }
+        }
+        match replay(&text) {
+            Ok(outcome) => {
+                profiles(&outcome);
+                read += 1;
+            }
+            Err(error) => {
+                assert!(!error.to_string().contains('\n'));
+                refused += 1;
+            }
+        }
+    }
+    assert!(read > 100 && refused > 100, "{read} read, {refused} refused");
+}
