@@ -20,7 +20,9 @@ mod run;
 mod show;
 mod stdout;
 mod terminal;
+mod trial;
 mod validate;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -55,6 +57,8 @@ enum Command {
     Record(record::Args),
     /// Build an image that holds only what the profile needs.
     Minimize(Box<minimize::Args>),
+    /// Run the tests on a small image and name what is missing there.
+    Verify(verify::Args),
     /// Write a profile's allow-list for another image builder.
     Export(export::Args),
     /// Fold profiles of one image into one.
@@ -99,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => (125, run::run(args, cli.quiet)),
         Command::Record(args) => (2, record::run(args, cli.quiet)),
         Command::Minimize(args) => (2, minimize::run(*args, cli.quiet)),
+        Command::Verify(args) => (2, verify::run(args, cli.quiet)),
         Command::Export(args) => (2, export::run(args)),
         Command::Merge(args) => (2, merge::run(args, cli.quiet)),
         Command::Diff(args) => (2, diff::run(args)),

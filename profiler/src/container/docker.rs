@@ -113,6 +113,19 @@ impl Docker {
         runtime()?.block_on(self.get_json(path))
     }
 
+    /// Sends a request without a body, for callers without a runtime; the
+    /// answer tells nothing more.
+    ///
+    /// # Errors
+    /// See [`DockerError`].
+    pub fn send_blocking(&self, method: Method, path: &str) -> Result<(), DockerError> {
+        runtime()?.block_on(async {
+            let response = self.request(method, path, empty()).await?;
+            response.into_body().collect().await.map_err(|e| broken(path, &e))?;
+            Ok(())
+        })
+    }
+
     /// Copies what the daemon answers to a writer.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use hyper::Method;
 use serde_json::Value;
 
 use super::blob::Blob;
@@ -109,8 +110,41 @@ pub fn write(
     Ok(written)
 }
 
+/// The ID of the image of that name.
+///
+/// # Errors
+/// When the daemon cannot be asked.
+pub fn id(name: &str) -> Result<Option<String>, ImageError> {
+    let path = format!("/images/{}/json", escape(name, NAME));
+    match Docker::from_env()?.get_json_blocking(&path) {
+        Ok(info) => Ok(info.get("Id").and_then(Value::as_str).map(str::to_owned)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives an image another name, which has a tag.
+///
+/// # Errors
+/// When the daemon refuses.
+pub fn tag(image: &str, name: &str) -> Result<(), ImageError> {
+    let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+    let (image, repository) = (escape(image, NAME), escape(repository, ""));
+    let path = format!("/images/{image}/tag?repo={repository}&tag={}", escape(tag, ""));
+    Ok(Docker::from_env()?.send_blocking(Method::POST, &path)?)
+}
+
+/// Takes a name away, and the image with the last one, whatever ran of it.
+///
+/// # Errors
+/// When the daemon refuses.
+pub fn untag(name: &str) -> Result<(), ImageError> {
+    let path = format!("/images/{}?force=1", escape(name, NAME));
+    Ok(Docker::from_env()?.send_blocking(Method::DELETE, &path)?)
+}
+
 /// The name with a tag, as archives carry it.
-fn tagged(name: &str) -> String {
+pub(super) fn tagged(name: &str) -> String {
     let last = name.rsplit('/').next().unwrap_or(name);
     if last.contains(':') { name.to_owned() } else { format!("{name}:latest") }
 }

@@ -18,6 +18,7 @@ mod blob;
 mod compression;
 mod config;
 mod daemon;
+mod engine;
 mod entry;
 mod error;
 mod garbage;
@@ -49,6 +50,7 @@ mod validate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
+pub use engine::{Lent, Store, Temporary};
 pub use error::ImageError;
 pub use layer::Layer;
 pub use multi::{Member, check_index_output, write_index};

@@ -38,6 +38,11 @@ pub enum StorageError {
         "containers-storage: needs podman or skopeo, and neither is installed; install one (the Debian packages have these names), or name another transport"
     )]
     NoProgram,
+    /// Names are to be given, or images run.
+    #[error(
+        "images of containers-storage: are run by podman, which is not installed; install it (the Debian package has this name), or load the image into Docker"
+    )]
+    NoPodman,
     /// The program failed.
     #[error("{program} failed: {why}")]
     Failed {
@@ -254,6 +259,49 @@ pub fn write(
     Ok(written)
 }
 
+/// The ID of the image of that name.
+///
+/// # Errors
+/// When Podman cannot be asked.
+pub fn id(name: &str) -> Result<Option<String>, ImageError> {
+    let podman = podman()?;
+    for name in names(name) {
+        if podman.has(&name)? {
+            let format = "--format={{.Id}}";
+            let id = run(podman.command().args(["image", "inspect", format, &name]))?;
+            return Ok(Some(format!("sha256:{}", id.trim())));
+        }
+    }
+    Ok(None)
+}
+
+/// Gives an image another name.
+///
+/// # Errors
+/// When Podman refuses.
+pub fn tag(image: &str, name: &str) -> Result<(), ImageError> {
+    let image = image.trim_start_matches("sha256:");
+    run(podman()?.command().args(["tag", image, name]))?;
+    Ok(())
+}
+
+/// Takes a name away, and the image with the last one.
+///
+/// # Errors
+/// When Podman refuses.
+pub fn untag(name: &str) -> Result<(), ImageError> {
+    run(podman()?.command().args(["image", "rm", name]))?;
+    Ok(())
+}
+
+/// Podman: only an engine runs images, and skopeo is none.
+fn podman() -> Result<Tool, StorageError> {
+    match Tool::find()? {
+        Tool::Podman => Ok(Tool::Podman),
+        Tool::Skopeo => Err(StorageError::NoPodman),
+    }
+}
+
 /// The names under which an image may be stored: Podman keeps what is built
 /// here below "localhost", what comes from Docker's registry below its host.
 fn names(name: &str) -> Vec<String> {
@@ -261,7 +309,7 @@ fn names(name: &str) -> Vec<String> {
 }
 
 /// A name with host and tag.
-fn full_name(name: &str) -> String {
+pub(super) fn full_name(name: &str) -> String {
     let host = name.split_once('/').map_or("", |(host, _)| host);
     let name = if host.contains(['.', ':']) || host == "localhost" {
         name.to_owned()

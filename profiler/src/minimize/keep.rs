@@ -54,6 +54,8 @@ pub enum Rule {
     Php,
     /// Of a group of files that the user asked for; the detail names it.
     Group,
+    /// A run on the small image missed it.
+    Healed,
     /// The package manager's own account of what is installed, for scanners.
     Packages,
 }

@@ -27,13 +27,14 @@ mod thin;
 mod touched;
 
 pub use check::{Allow, Refusal, check};
+pub(crate) use closure::python_source_of;
 pub use debug_twin::{Busybox, BusyboxError, DebugTwin, debug_twin};
 pub use group::{Group, UnknownGroup};
 pub use keep::{Plan, Reason, Rule};
 pub use likely::likely;
 pub use options::Options;
 pub use plan::plan;
-pub use policy::{Pattern, Patterns, Policy, PolicyError, PolicyFile};
+pub use policy::{Pattern, Patterns, Policy, PolicyError, PolicyFile, Wanted};
 pub use thin::Seen;
 
 use crate::image::ImageError;

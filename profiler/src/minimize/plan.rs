@@ -26,6 +26,7 @@ pub fn plan(
     closure::locale::keep(&mut keeper, &environment);
     closure::config::keep(&mut keeper, &environment);
     policy.include(&mut keeper)?;
+    policy.heal(&mut keeper);
     for &group in &policy.options.groups {
         if !group::keep(&mut keeper, group) {
             keeper.plan.warnings.push(format!("the image has no files of the group {group}"));

@@ -3,6 +3,7 @@
 mod file;
 mod patterns;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub use file::PolicyFile;
@@ -11,6 +12,7 @@ pub use patterns::{Pattern, Patterns};
 use super::Options;
 use super::keep::{Keeper, Reason, Rule};
 use crate::image::{NodeId, NodeKind};
+use crate::profile::{BytePath, Kind};
 
 /// Why a policy cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +50,24 @@ pub enum PolicyError {
     },
 }
 
+/// A name that a run looked up, to be kept with all links on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Absolute name; may hold symlinks and `..`.
+    pub name: BytePath,
+    /// In what ways it was looked up.
+    pub kinds: BTreeSet<Kind>,
+    /// Why it is kept, in words.
+    pub detail: String,
+}
+
 /// What to keep and what to drop, whatever was recorded.
 #[derive(Debug, Default)]
 pub struct Policy {
     /// What else is asked for, by name.
     pub options: Options,
+    /// What runs on small images missed.
+    pub wanted: Vec<Wanted>,
     includes: Patterns,
     excludes: Patterns,
 }
@@ -70,6 +85,7 @@ impl Policy {
             includes: Patterns::new(includes)?,
             excludes: Patterns::new(excludes)?,
             options: Options::default(),
+            wanted: Vec::new(),
         })
     }
 
@@ -86,6 +102,15 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// Keeps what is wanted.
+    pub fn heal(&self, keeper: &mut Keeper<'_>) {
+        for Wanted { name, kinds, detail } in &self.wanted {
+            for kind in kinds {
+                keeper.keep_walk(name.as_bytes(), kind.follows(), Rule::Healed, detail);
+            }
+        }
     }
 
     /// Drops what the excludes fit, whatever it was kept for; a directory

@@ -11,6 +11,7 @@ pub use packages::{PackageReport, PackageState};
 use crate::image::{NodeId, NodeKind, SourceImage, Tree, Written};
 use crate::minimize::{Plan, Rule};
 use crate::profile::BytePath;
+use crate::verify::Round;
 
 /// The report's format version.
 pub const VERSION: u32 = 1;
@@ -33,6 +34,9 @@ pub struct Report {
     /// Packages, and what is left of them; see [`Report::with_packages`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub packages: Option<PackageReport>,
+    /// Runs on small images that came before this one, and the one on it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<Round>,
     /// What could not be resolved.
     pub warnings: Vec<String>,
 }
@@ -141,6 +145,7 @@ impl Report {
                 .map(|(path, why)| Unshipped { path: path.clone().into(), why: why.clone() })
                 .collect(),
             packages: None,
+            rounds: Vec::new(),
             warnings: plan.warnings.clone(),
         }
     }

@@ -11,12 +11,12 @@ use crate::profile::{BytePath, Kind, NameEntry, Profile};
 /// Made once for two images, asked for any number of names.
 #[derive(Debug)]
 pub struct Comparison<'a> {
-    original: &'a Tree<'a>,
+    pub(super) original: &'a Tree<'a>,
     /// None when there is a plan only.
     small: Option<&'a Tree<'a>>,
     /// What of the original the small image has.
-    present: HashSet<NodeId>,
-    inventory: &'a Inventory,
+    pub(super) present: HashSet<NodeId>,
+    pub(super) inventory: &'a Inventory,
     /// Of the inventory's packages.
     labels: Vec<String>,
 }
@@ -145,7 +145,7 @@ impl<'a> Comparison<'a> {
         Mounts(all)
     }
 
-    fn gone(&self, id: NodeId) -> Gone {
+    pub(super) fn gone(&self, id: NodeId) -> Gone {
         let node = self.original.node(id);
         let kind = FileKind::of(&node.kind);
         Gone {

@@ -16,6 +16,8 @@
 //! *notes*: they explain a failure, but are none by themselves.
 
 mod comparison;
+mod healing;
+mod imports;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +26,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 pub use comparison::Comparison;
+pub use healing::{Added, Healing, Round, Step};
 
 use crate::profile::{BytePath, Kind};
 
@@ -112,4 +115,9 @@ pub enum Why {
     Remade,
     /// A directory was listed that has more entries in the original.
     Listed,
+    /// A Python module that was loaded and is no package's imports it.
+    Imported,
+    /// A Python module that was loaded and is of a package imports it,
+    /// somewhere: most such statements are in functions that never run.
+    ImportedByPackage,
 }

@@ -3,6 +3,7 @@
 mod allow;
 mod asked;
 mod attach;
+mod heal;
 mod packages;
 mod platforms;
 mod twin;
@@ -23,6 +24,7 @@ use profiler::report::Report;
 
 pub use allow::{Allowances, refuse};
 use asked::Asked;
+use heal::{HealArgs, Healed};
 use twin::TwinArgs;
 
 /// Arguments of `profiler minimize`.
@@ -64,6 +66,8 @@ pub struct Args {
     allow: Allowances,
     #[command(flatten)]
     gates: crate::cli::gate::Gates,
+    #[command(flatten)]
+    heal: HealArgs,
 }
 
 /// What the program's own annotations begin with.
@@ -84,7 +88,7 @@ pub fn load_profiles(paths: &[PathBuf]) -> anyhow::Result<Vec<Profile>> {
 
 /// Runs the verb.
 pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
-    let asked = args.asked.resolved()?;
+    let mut asked = args.asked.resolved()?;
     args.packages.policy = asked.package_metadata;
     let findings = args.packages.findings()?;
     let profiles = load_profiles(&args.profile)?;
@@ -103,15 +107,29 @@ pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
         platforms::note_others(&source);
     }
     let tree = Tree::build(&source.layers)?;
-    let (plan, inventory) = plan(&args, &source, &tree, &profiles, &asked.policy)?;
     let mut options = options(&args, &source, &profiles, asked.squash);
+    let (plan, inventory, verified) = if args.heal.verify {
+        let own = self::options(&args, &source, &profiles, asked.squash);
+        let policy = &mut asked.policy;
+        let healed = heal::heal(&args, &source, &tree, &profiles, policy, own, quiet)?;
+        let Healed { plan, inventory, rounds, id, temporary } = healed;
+        (plan, inventory, Some((rounds, id, temporary)))
+    } else {
+        let (plan, inventory) = plan(&args, &source, &tree, &profiles, &asked.policy)?;
+        (plan, inventory, None)
+    };
     let subset = subset(&plan);
     let twin =
         twin_output.map(|output| Ok::<_, anyhow::Error>((output, args.twin.make(&source, &tree)?)));
     let twin = twin.transpose()?;
     let written = image::write(&source, &tree, &subset, &args.output, &options)?;
-    let report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written)
+    let mut report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written)
         .with_packages(&inventory, &tree, &plan);
+    if let Some((rounds, id, temporary)) = verified {
+        assert_eq!(written.id, id, "the image written is the one that was verified");
+        drop(temporary);
+        report.rounds = rounds;
+    }
     let name = profiles.first().map_or("", |profile| profile.image.reference.as_str());
     args.packages.save(
         &findings,

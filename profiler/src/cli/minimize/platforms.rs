@@ -44,6 +44,13 @@ pub fn run(
     asked: &Resolved,
     quiet: bool,
 ) -> anyhow::Result<ExitCode> {
+    if args.heal.verify {
+        let all: Vec<String> = groups.keys().map(ToString::to_string).collect();
+        bail!(
+            "--verify runs one image, and the profiles are of {}; choose one with --platform",
+            all.join(", ")
+        );
+    }
     if args.packages.documents() || args.twin.wanted() || !args.attach.is_empty() {
         let all: Vec<String> = groups.keys().map(ToString::to_string).collect();
         bail!(

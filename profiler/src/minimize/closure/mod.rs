@@ -30,6 +30,7 @@ use super::Options;
 use super::keep::{Keeper, Rule};
 use crate::image::{ImageError, NodeId, NodeKind, SourceImage};
 use languages::Languages;
+pub use languages::python_source_of;
 use loader::Libraries;
 
 /// What the image's config says of the place programs run in.

@@ -8,6 +8,8 @@ mod python;
 mod python_modules;
 mod ruby;
 
+pub use python_modules::source_of as python_source_of;
+
 use crate::image::{ImageError, NodeId, Tree};
 use crate::minimize::Options;
 use crate::minimize::keep::Keeper;
