@@ -4,7 +4,8 @@
 //! [`container`] says which container and image an event belongs to,
 //! [`profile`] is the document both write, [`image`] reads and writes OCI and
 //! Docker images, and [`minimize`] turns image + profile into a small image;
-//! [`verify`] says what a run on that looked for in vain.
+//! [`verify`] says what a run on that looked for in vain, [`watch`] what
+//! containers in production do.
 //! The library never prints and knows nothing of the command line.
 
 pub mod capture;
@@ -23,3 +24,4 @@ pub mod report;
 pub mod sbom;
 pub mod session;
 pub mod verify;
+pub mod watch;

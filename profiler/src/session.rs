@@ -361,7 +361,7 @@ fn wanted(
 }
 
 /// Whether a user's image reference means this container's image.
-fn names_image(reference: &str, info: &ContainerInfo) -> bool {
+pub(crate) fn names_image(reference: &str, info: &ContainerInfo) -> bool {
     let id = info.image.id.trim_start_matches("sha256:");
     let wanted_id = reference.trim_start_matches("sha256:");
     (wanted_id.len() >= 12 && id.starts_with(wanted_id))

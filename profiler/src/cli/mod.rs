@@ -24,6 +24,7 @@ mod terminal;
 mod trial;
 mod validate;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -72,6 +73,8 @@ enum Command {
     Show(show::Args),
     /// Check that an image is whole and well-formed.
     Validate(validate::Args),
+    /// Tell what containers of a minimized image look for in vain.
+    Watch(Box<watch::Args>),
     /// Estimate whether the next run touches something unseen.
     Coverage(coverage::Args),
     /// Write a shell's completion script.
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => (2, diff::run(args)),
         Command::Show(args) => (2, show::run(args)),
         Command::Validate(args) => (2, validate::run(args)),
+        Command::Watch(args) => (2, watch::run(*args, cli.quiet)),
         Command::Coverage(args) => (2, coverage::run(args)),
         Command::Completions(args) => (2, completions::run(args, Cli::command())),
         Command::Man(args) => (2, man::run(args, Cli::command())),

@@ -19,7 +19,7 @@
 
 mod bytes;
 mod chunks;
-mod clock;
+pub(crate) mod clock;
 mod index;
 mod recording;
 mod sorted;

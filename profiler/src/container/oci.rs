@@ -109,7 +109,7 @@ pub(super) fn key_of_path(cgroup: &str) -> Option<(Engine, String)> {
 }
 
 /// Identity of a control group of the v2 hierarchy: its inode number.
-fn cgroup_id(path: &str) -> Option<u64> {
+pub(crate) fn cgroup_id(path: &str) -> Option<u64> {
     Some(fs::metadata(cgroup2()?.join(path.trim_start_matches('/'))).ok()?.ino())
 }
 

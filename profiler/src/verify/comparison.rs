@@ -65,7 +65,7 @@ impl<'a> Comparison<'a> {
 
     /// What a run on the small image missed.
     pub fn of(&self, profile: &Profile) -> Findings {
-        let mounts = self.mounts(profile);
+        let mounts = self.mounts(profile.runs.iter().flat_map(|run| &run.mounts));
         let made = Made::by(profile);
         let mut misses = BTreeMap::new();
         let mut notes = BTreeSet::new();
@@ -139,8 +139,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Mount points as they are named, and where in the image they are.
-    fn mounts(&self, profile: &Profile) -> Mounts {
-        let named = profile.runs.iter().flat_map(|run| &run.mounts);
+    pub(crate) fn mounts<'b>(&self, named: impl Iterator<Item = &'b BytePath>) -> Mounts {
         let mut all: Vec<BytePath> = named.cloned().collect();
         for at in 0..all.len() {
             let place = self.original.walk(all[at].as_bytes(), true).end;
@@ -173,10 +172,13 @@ impl FileKind {
     }
 }
 
-struct Mounts(Vec<BytePath>);
+/// Places that the image does not show through.
+#[derive(Debug, Default)]
+pub(crate) struct Mounts(Vec<BytePath>);
 
 impl Mounts {
-    fn hide(&self, path: &BytePath) -> bool {
+    /// Whether a path is below one.
+    pub(crate) fn hide(&self, path: &BytePath) -> bool {
         self.0.iter().any(|mount| path.is_in(mount))
     }
 }

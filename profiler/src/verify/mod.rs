@@ -26,6 +26,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 pub use comparison::Comparison;
+pub(crate) use comparison::Mounts;
 pub use healing::{Added, Healing, Round, Step};
 
 use crate::profile::{BytePath, Kind};
