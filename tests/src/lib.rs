@@ -6,6 +6,7 @@
 //! at a time; `cargo xtask test` does that and prepares the machine.
 
 pub mod cases;
+pub mod ci;
 pub mod containerd;
 pub mod distros;
 pub mod engine;

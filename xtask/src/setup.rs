@@ -16,7 +16,7 @@ const LLVM: &str = "22";
 
 /// Programs, and the package that has each. Asked for by program, because
 /// they may well come from elsewhere (Docker's own packages, a local build).
-const PROGRAMS: [(&str, &str); 20] = [
+const PROGRAMS: [(&str, &str); 22] = [
     ("gcc", "gcc"),
     ("g++", "g++"),
     ("pkg-config", "pkg-config"),
@@ -33,6 +33,8 @@ const PROGRAMS: [(&str, &str); 20] = [
     ("busybox", "busybox-static"),
     ("iptables", "iptables"),
     ("strace", "strace"),
+    ("sudo", "sudo"),
+    ("shellcheck", "shellcheck"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("cpio", "cpio"),
     ("dpkg-deb", "dpkg"),

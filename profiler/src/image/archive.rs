@@ -252,7 +252,7 @@ pub fn write_to(
             .map_err(failed())?;
     }
     writer.write_all(&EMPTY_LAYER).and_then(|()| writer.flush()).map_err(failed())?;
-    Ok(Written { id, bytes, layers: diff_ids.len() })
+    Ok(Written { id, manifest_digest: None, bytes, layers: diff_ids.len() })
 }
 
 /// Writes one layer as a member and returns its diff ID.

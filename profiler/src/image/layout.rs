@@ -348,7 +348,7 @@ fn write_blobs(
     let digest = put(&blobs, &manifest)?;
     let descriptor = json!({"mediaType": MANIFEST, "digest": digest, "size": manifest.len()});
     publish(root, descriptor, output.tag.as_deref())?;
-    Ok(Written { id, bytes, layers: diff_ids.len() })
+    Ok(Written { id, manifest_digest: Some(digest), bytes, layers: diff_ids.len() })
 }
 
 /// Names a manifest or index whose blobs are in a layout; what had the tag

@@ -135,6 +135,8 @@ pub struct OpenOptions<'a> {
 pub struct Written {
     /// Digest of the new config.
     pub id: String,
+    /// Digest of the new manifest, where the output has one.
+    pub manifest_digest: Option<String>,
     /// Bytes of the layers, uncompressed.
     pub bytes: u64,
     /// How many layers it has.

@@ -238,7 +238,7 @@ pub fn write(
         let from = format!("oci:{}", staged.path().display());
         let to = format!("containers-storage:{name}");
         run(tool.command().args(["copy", "--quiet", &from, &to]))?;
-        return Ok(staged.written);
+        return Ok(without_manifest(staged.written));
     }
     // From an archive, because Podman takes a name from there; what it loads
     // from a directory it names after that.
@@ -256,7 +256,12 @@ pub fn write(
         let why = format!("it took {} for {}", written.id, id.trim());
         return Err(StorageError::Failed { program: "podman load".into(), why }.into());
     }
-    Ok(written)
+    Ok(without_manifest(written))
+}
+
+/// The storage writes a manifest of its own.
+fn without_manifest(written: Written) -> Written {
+    Written { manifest_digest: None, ..written }
 }
 
 /// The ID of the image of that name.

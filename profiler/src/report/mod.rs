@@ -48,6 +48,9 @@ pub struct Side {
     pub reference: String,
     /// Digest of its config.
     pub id: String,
+    /// Digest of its manifest, where the transport has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Bytes of its files, hard links counted once.
     pub bytes: u64,
     /// How many files, links and devices, directories not counted.
@@ -119,24 +122,29 @@ impl Report {
         }
         kept.sort_by(|a, b| a.path.cmp(&b.path));
         removed.sort_by(|a, b| a.path.cmp(&b.path));
-        let side = |reference: &str, id: &str, nodes: &[NodeId], layers, bytes| Side {
-            reference: reference.into(),
-            id: id.into(),
-            bytes,
-            files: nodes.iter().filter(|&&id| tree.node(id).kind != NodeKind::Dir).count() as u64,
-            layers,
-        };
+        let side =
+            |reference: &str, (id, digest): (&str, &Option<String>), nodes: &[NodeId]| Side {
+                reference: reference.into(),
+                id: id.into(),
+                digest: digest.clone(),
+                bytes: 0,
+                files: nodes.iter().filter(|&&id| tree.node(id).kind != NodeKind::Dir).count()
+                    as u64,
+                layers: 0,
+            };
         let left: Vec<NodeId> = plan.kept.keys().copied().collect();
         Self {
             version: VERSION,
-            source: side(
-                &image.reference,
-                &image.id,
-                &all,
-                image.layers.len(),
-                total(tree, &all, |id| content(tree, id)),
-            ),
-            output: side(output, &written.id, &left, written.layers, total(tree, &left, new_size)),
+            source: Side {
+                bytes: total(tree, &all, |id| content(tree, id)),
+                layers: image.layers.len(),
+                ..side(&image.reference, (&image.id, &image.manifest_digest), &all)
+            },
+            output: Side {
+                bytes: total(tree, &left, new_size),
+                layers: written.layers,
+                ..side(output, (&written.id, &written.manifest_digest), &left)
+            },
             kept,
             removed,
             unshipped: plan

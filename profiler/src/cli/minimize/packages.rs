@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use profiler::files::write_whole;
-use profiler::image::{self, Reference, SourceImage, Transport, Tree, Written};
+use profiler::image::{Reference, SourceImage, Transport, Tree, Written};
 use profiler::minimize::Plan;
 use profiler::packages::{self, Inventory, Metadata};
 use profiler::sbom::vulnerabilities::{self, Finding};
@@ -181,25 +181,14 @@ fn subject(
     inventory: &Inventory,
     (output, written): (&Reference, &Written),
 ) -> anyhow::Result<Subject> {
-    let digest = digest(output, written)?;
+    // What the result is known by: its manifest, where the output has one.
+    let digest = written.manifest_digest.as_ref().unwrap_or(&written.id);
     let name = match output.transport {
         Transport::DockerDaemon => output.name.as_str(),
         // Where a file lies is of no interest to others.
         _ => name,
     };
-    Ok(Subject::new(name, &digest, &source.id, &source.config, &inventory.distro))
-}
-
-/// What the result is known by: its manifest's digest, where the output has a
-/// manifest, else its config's.
-fn digest(output: &Reference, written: &Written) -> anyhow::Result<String> {
-    Ok(match output.transport {
-        Transport::Oci | Transport::OciArchive => {
-            image::open(output)?.manifest_digest.unwrap_or_else(|| written.id.clone())
-        }
-        Transport::Registry => image::subject(output)?,
-        _ => written.id.clone(),
-    })
+    Ok(Subject::new(name, digest, &source.id, &source.config, &inventory.distro))
 }
 
 fn write(document: &serde_json::Value, file: &Path, option: &str) -> anyhow::Result<()> {

@@ -23,6 +23,8 @@ pub enum Document {
 pub struct Report {
     /// The format's version.
     pub version: u32,
+    /// The image that was read.
+    pub source: Side,
     /// The image that was written.
     pub output: Side,
     /// Kept paths.
@@ -31,6 +33,11 @@ pub struct Report {
     pub removed: Vec<Removed>,
     /// Recorded paths that are not in the output.
     pub unshipped: Vec<Unshipped>,
+    /// What is left of packages.
+    pub packages: Option<Packages>,
+    /// What could not be resolved.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// An image.
@@ -38,6 +45,46 @@ pub struct Report {
 pub struct Side {
     /// Its reference.
     pub reference: String,
+    /// Digest of its config.
+    pub id: String,
+    /// Digest of its manifest, where there is one.
+    pub digest: Option<String>,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// How many files, directories not counted.
+    pub files: u64,
+    /// How many layers.
+    pub layers: usize,
+}
+
+/// Packages by what is left of them.
+#[derive(Debug, Deserialize)]
+pub struct Packages {
+    /// How many keep no file.
+    pub removed: usize,
+    /// How many keep some.
+    pub partial: usize,
+    /// How many keep all.
+    pub full: usize,
+    /// Of how many that is not known.
+    pub unknown: usize,
+    /// Each.
+    pub list: Vec<Package>,
+}
+
+/// What is left of a package.
+#[derive(Debug, Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What is left, in a word.
+    pub state: String,
+    /// Files in the small image.
+    pub kept_files: usize,
+    /// Files in the source.
+    pub source_files: usize,
 }
 
 /// A kept path.
@@ -45,6 +92,8 @@ pub struct Side {
 pub struct Kept {
     /// Absolute path.
     pub path: BytePath,
+    /// Bytes of content.
+    pub size: u64,
     /// Name of the rule; later programs may have more.
     pub rule: String,
     /// In words.

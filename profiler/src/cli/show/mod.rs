@@ -1,6 +1,9 @@
-//! `profiler show`: a profile, why a path is kept, what was removed.
+//! `profiler show`: a profile, why a path is kept, what was removed; reports
+//! and profiles together as Markdown.
 
 mod document;
+mod dotenv;
+mod markdown;
 mod profile;
 mod removed;
 mod why;
@@ -21,9 +24,9 @@ use document::Document;
 /// Arguments of `profiler show`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A profile; with --why profiles and reports of `minimize --report`, with
-    /// --removed a report.
-    #[arg(required = true, value_name = "FILE")]
+    /// A profile; with --why and as Markdown profiles and reports of `minimize
+    /// --report`, with --removed and as dotenv a report.
+    #[arg(required_unless_present = "failed", value_name = "FILE")]
     file: Vec<PathBuf>,
     /// Say which run, process and rule keep this path.
     #[arg(long, value_name = "PATH", conflicts_with = "removed")]
@@ -31,6 +34,9 @@ pub struct Args {
     /// List removed paths with size and package, the largest first.
     #[arg(long)]
     removed: bool,
+    /// Say first that no image was made, and why (Markdown).
+    #[arg(long, value_name = "WHY", conflicts_with_all = ["why", "removed"])]
+    failed: Option<OsString>,
     /// How to print it.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -42,10 +48,39 @@ enum Format {
     Table,
     /// For programs.
     Json,
+    /// For the summary of a CI job: what was done and seen, less than 1 MiB.
+    Markdown,
+    /// A report's figures for shells and CI, a NAME=VALUE a line.
+    Dotenv,
 }
 
 /// Runs the verb.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.format {
+        Format::Table | Format::Json if args.failed.is_some() => {
+            anyhow::bail!("--failed is for Markdown; add --format markdown")
+        }
+        Format::Table | Format::Json => {}
+        Format::Markdown | Format::Dotenv if args.why.is_some() || args.removed => {
+            anyhow::bail!("--why and --removed are shown as table or json")
+        }
+        Format::Markdown => {
+            let documents: Vec<_> =
+                args.file.iter().map(|file| Document::read(file)).collect::<Result<_, _>>()?;
+            let failed = args.failed.as_ref().map(|why| why.to_string_lossy());
+            let page = markdown::page(documents, failed.as_deref(), markdown::LIMIT);
+            write(|out| out.write_all(page.as_bytes()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Format::Dotenv => {
+            let [file] = args.file.as_slice() else {
+                anyhow::bail!("--format dotenv shows one report; name one file");
+            };
+            let lines = dotenv::lines(file, &Document::read(file)?)?;
+            write(|out| out.write_all(lines.as_bytes()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     if let Some(path) = args.why {
         let path = BytePath(path.into_vec());
         let mut answers = Vec::new();
@@ -88,8 +123,9 @@ fn print<T: Serialize + ?Sized>(
     table: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
 ) -> anyhow::Result<()> {
     match format {
-        Format::Table => write(|out| table(data, out)),
         Format::Json => write_json(data),
+        // The others are of whole documents, and are printed before.
+        _ => write(|out| table(data, out)),
     }
 }
 
