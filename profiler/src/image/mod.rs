@@ -29,7 +29,6 @@ mod layers;
 mod layout;
 mod multi;
 mod overlay2;
-mod parallel;
 mod parser;
 mod platform;
 mod reference;
@@ -48,6 +47,7 @@ mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 pub use error::ImageError;
 pub use layer::Layer;
@@ -60,6 +60,8 @@ pub use storage::StorageError;
 pub use tree::{Node, NodeId, NodeKind, ReadSeek, Tree, Walk};
 pub use unpack::Likely;
 pub use validate::{Finding, Problem, validate};
+
+use crate::progress::Progress;
 
 /// An image that was opened.
 #[derive(Debug)]
@@ -113,6 +115,8 @@ pub struct WriteOptions {
     /// Threads at work, one a layer at most; none: one a processor. The
     /// result does not depend on it.
     pub threads: Option<NonZeroUsize>,
+    /// Where it is told how far the work has come.
+    pub progress: Option<Arc<Progress>>,
 }
 
 /// How an image is opened.
@@ -126,6 +130,8 @@ pub struct OpenOptions<'a> {
     pub likely: Option<&'a Likely<'a>>,
     /// Threads at work; none: one a processor.
     pub threads: Option<NonZeroUsize>,
+    /// Where it is told how far the work has come.
+    pub progress: Option<&'a Progress>,
 }
 
 /// What was written.
