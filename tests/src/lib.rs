@@ -18,6 +18,7 @@ pub mod program;
 pub mod registry;
 pub mod scanner;
 pub mod schema;
+pub mod terminal;
 pub mod tokens;
 pub mod watch;
 

@@ -8,12 +8,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use profiler::coverage::{Collector, Coverage, in_profile};
 use profiler::files::write_whole;
-use profiler::image::{self, OpenOptions, Platform, Reference, SourceImage, Tree};
+use profiler::image::{OpenOptions, Platform, Reference, SourceImage, Tree};
 use profiler::minimize::{self, Allow};
 use profiler::profile::{self, ImageId, PathEntry, Profile};
 
 use super::gate::{Gates, Looked};
 use super::minimize::refuse;
+use super::progress;
 use super::terminal::printable;
 
 /// Arguments of `profiler coverage`.
@@ -56,9 +57,9 @@ struct Document<'a> {
 }
 
 /// Runs the verb.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let first = profile::load(&args.profile[0])?;
-    let source = args.image.as_ref().map(|reference| open(reference, &first)).transpose()?;
+    let source = args.image.as_ref().map(|reference| open(reference, &first, quiet)).transpose()?;
     let tree = source.as_ref().map(|source| Tree::build(&source.layers)).transpose()?;
     let counts = |entry: &PathEntry| match &tree {
         Some(tree) => tree.lookup(entry.path.as_bytes()).is_some(),
@@ -106,7 +107,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Opens the image for its index; no content is read.
-fn open(reference: &Reference, profile: &Profile) -> anyhow::Result<SourceImage> {
+fn open(reference: &Reference, profile: &Profile, quiet: bool) -> anyhow::Result<SourceImage> {
     let platform: Option<Platform> =
         format!("{}/{}", profile.image.os, profile.image.architecture).parse().ok();
     let unread = |_: &[u8], _: u64| false;
@@ -115,7 +116,7 @@ fn open(reference: &Reference, profile: &Profile) -> anyhow::Result<SourceImage>
         likely: Some(&unread),
         ..OpenOptions::default()
     };
-    Ok(image::open_with(reference, &options)?)
+    Ok(progress::open(reference, &options, quiet)?)
 }
 
 /// Checks `--fail-on` before an image is made, and warns of profiles that may

@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use profiler::export::{self, Export};
 use profiler::files::write_whole;
-use profiler::image::{self, OpenOptions, Platform, Reference, Tree};
+use profiler::image::{OpenOptions, Platform, Reference, Tree};
 use profiler::minimize::{self, Policy};
 
 use super::minimize::{Allowances, load_profiles, refuse};
+use super::progress;
 use super::terminal::printable_lines;
 
 /// Arguments of `profiler export`.
@@ -47,7 +48,7 @@ enum Format {
 }
 
 /// Runs the verb.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let profiles = load_profiles(&args.profile)?;
     let reference = match args.image {
         Some(reference) => reference,
@@ -59,7 +60,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         likely: Some(&likely),
         ..OpenOptions::default()
     };
-    let image = image::open_with(&reference, &options)
+    let image = progress::open(&reference, &options, quiet)
         .context("the export needs the profiled image; name it with --image")?;
     minimize::check(&image, &profiles, args.allow.allow()).map_err(refuse)?;
     let tree = Tree::build(&image.layers)?;

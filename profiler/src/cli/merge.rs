@@ -1,13 +1,13 @@
 //! `profiler merge`: profiles of one image folded into one.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use profiler::profile::merge::Fold;
-use profiler::profile::{load_noting, save};
+use profiler::profile::merge::{MergeOptions, merge_files};
+use profiler::profile::save;
 
+use super::progress::Shown;
 use super::stdout::write_json;
 use super::terminal::printable;
 
@@ -34,22 +34,17 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
             "profile {output} exists; choose another name with -o, or --force to replace it"
         );
     }
-    let mut fold = Fold::new();
-    // Told of once, however many profiles have them.
-    let mut unknown: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for path in &args.profile {
-        let profile = load_noting(path, |member| {
-            unknown.entry(member).or_insert_with(|| path.clone());
-        })?;
-        fold.add(profile).with_context(|| format!("cannot merge {}", path.display()))?;
-    }
-    for (member, path) in &unknown {
+    let shown = Shown::start(quiet);
+    let options = MergeOptions { progress: Some(shown.progress()), ..MergeOptions::default() };
+    let merged = merge_files(&args.profile, &options)?;
+    drop(shown);
+    for (member, path) in &merged.unknown {
         log::warn!(
             "{member} in {} and perhaps others is not known to this version and is left out; merge with the version that wrote it to keep it",
             path.display()
         );
     }
-    let merged = fold.finish().context("no profile to merge; name one")?;
+    let merged = merged.profile.context("no profile to merge; name one")?;
     if stdout {
         write_json(&merged)?;
     } else {

@@ -15,6 +15,7 @@ mod man;
 mod merge;
 mod minimize;
 mod output;
+mod progress;
 mod record;
 mod recover;
 mod run;
@@ -103,6 +104,7 @@ pub fn main() -> ExitCode {
             let text = terminal::printable(&text);
             writeln!(out, "[{:<5} {}] {text}", record.level(), record.target())
         })
+        .target(env_logger::Target::Pipe(Box::new(progress::Stderr)))
         .init();
     let (failure_code, result) = match cli.command {
         Command::Doctor(args) => (2, doctor::run(args)),
@@ -111,13 +113,13 @@ pub fn main() -> ExitCode {
         Command::Recover(args) => (2, recover::run(args, cli.quiet)),
         Command::Minimize(args) => (2, minimize::run(*args, cli.quiet)),
         Command::Verify(args) => (2, verify::run(args, cli.quiet)),
-        Command::Export(args) => (2, export::run(args)),
+        Command::Export(args) => (2, export::run(args, cli.quiet)),
         Command::Merge(args) => (2, merge::run(args, cli.quiet)),
         Command::Diff(args) => (2, diff::run(args)),
         Command::Show(args) => (2, show::run(args)),
-        Command::Validate(args) => (2, validate::run(args)),
+        Command::Validate(args) => (2, validate::run(args, cli.quiet)),
         Command::Watch(args) => (2, watch::run(*args, cli.quiet)),
-        Command::Coverage(args) => (2, coverage::run(args)),
+        Command::Coverage(args) => (2, coverage::run(args, cli.quiet)),
         Command::Completions(args) => (2, completions::run(args, Cli::command())),
         Command::Man(args) => (2, man::run(args, Cli::command())),
     };

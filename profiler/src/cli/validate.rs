@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use profiler::image::{self, Reference};
+use profiler::progress::Stage;
 
 use super::CheckFailed;
+use super::progress::Shown;
 use super::terminal::printable;
 
 /// Arguments of `profiler validate`.
@@ -29,8 +31,11 @@ enum Format {
 }
 
 /// Runs the verb.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
+    let shown = Shown::start(quiet);
+    shown.progress().begin(Stage::Checking, 0);
     let findings = image::validate(&args.image)?;
+    drop(shown);
     match args.format {
         Format::Table => {
             for finding in &findings {

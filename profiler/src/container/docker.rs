@@ -3,8 +3,7 @@
 //! Paths carry no version, so the daemon answers in its newest: a pinned one
 //! is what daemons refuse when they are upgraded.
 
-use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -142,18 +141,22 @@ impl Docker {
         })
     }
 
-    /// Sends a file's content from its current position, such as an archive
-    /// to `/images/load`, and returns the answer.
+    /// Sends what a reader gives, such as an archive to `/images/load`, and
+    /// returns the answer.
     ///
     /// # Errors
     /// See [`DockerError`].
-    pub fn post_from_file(&self, path: &str, mut file: File) -> Result<Vec<u8>, DockerError> {
+    pub fn post_from(
+        &self,
+        path: &str,
+        mut content: impl io::Read + Send + 'static,
+    ) -> Result<Vec<u8>, DockerError> {
         // A thread reads ahead, so that the runtime never waits for the disk.
         let (sender, receiver) = tokio::sync::mpsc::channel::<io::Result<Frame<Bytes>>>(4);
         let reader = std::thread::spawn(move || {
             loop {
                 let mut chunk = vec![0; 256 * 1024];
-                let frame = match file.read(&mut chunk) {
+                let frame = match content.read(&mut chunk) {
                     Ok(0) => break,
                     Ok(len) => {
                         chunk.truncate(len);

@@ -17,7 +17,6 @@ use super::blob::{Blob, digest_of};
 use super::entry::{Entry, EntryKind, normalize};
 use super::header::{BLOCK, padded};
 use super::layers::{self, Stored};
-use super::parallel::{self, Task};
 use super::select::{Selection, Source};
 use super::sink::{
     At, EMPTY_LAYER, Hashed, appear, append, beside, check_file, new_config, pad, write_layer,
@@ -25,6 +24,8 @@ use super::sink::{
 use super::{
     ImageError, Layer, OpenOptions, Platform, Reference, SourceImage, WriteOptions, Written, config,
 };
+use crate::parallel::{self, Task};
+use crate::progress::{self, Counted, Progress, Stage};
 
 /// Largest JSON document read.
 pub const JSON_MAX: u64 = 16 << 20;
@@ -221,6 +222,9 @@ pub fn write_to(
     let nothing = Selection { source: Source::Made(String::new()), items: Vec::new() };
     let members: Vec<&Selection<'_>> =
         if layers.is_empty() { vec![&nothing] } else { layers.iter().collect() };
+    let progress = options.progress.as_deref();
+    let bytes = members.iter().map(|layer| layer.bytes()).sum();
+    progress::begin(progress, Stage::Writing, bytes);
     // How long each is, is known before it is written: every one has its
     // place, and several can be written at once.
     let (mut names, mut tasks, mut end) = (Vec::new(), Vec::<Task<'_, _>>::new(), 0);
@@ -228,14 +232,13 @@ pub fn write_to(
         let name = format!("{index}/layer.tar");
         names.push(name.clone());
         let at = At::new(file, end);
-        tasks.push(Box::new(move || write_member(layer, &name, at, shown)));
+        tasks.push(Box::new(move || write_member(layer, &name, at, shown, progress)));
         end += BLOCK + padded(layer.bytes());
     }
     let mut diff_ids = Vec::new();
     for diff_id in parallel::run(options.threads, tasks) {
         diff_ids.push(diff_id?);
     }
-    let bytes = members.iter().map(|layer| layer.bytes()).sum();
     let mut writer = BufWriter::with_capacity(1 << 16, At::new(file, end));
     let (config, id) = new_config(image, layers, &diff_ids)?;
     let config_name = format!("{}.json", id.trim_start_matches("sha256:"));
@@ -261,13 +264,14 @@ fn write_member(
     name: &str,
     at: At<'_>,
     shown: &Path,
+    progress: Option<&Progress>,
 ) -> Result<String, ImageError> {
     let failed = || ImageError::io("write", shown);
     let len = layer.bytes();
     let mut writer = BufWriter::with_capacity(1 << 17, at);
     append(&mut writer, name, len, false).map_err(failed())?;
     let mut hashed = Hashed::new(&mut writer);
-    write_layer(layer, &mut hashed, shown)?;
+    write_layer(layer, &mut Counted::new(&mut hashed, progress), shown)?;
     if hashed.bytes != len {
         let why = format!("{} bytes of a layer were written, not {len}", hashed.bytes);
         return Err(failed()(std::io::Error::other(why)));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::ImageError;
+use crate::progress::{Counted, Progress};
 
 /// Part of a file that several readers share.
 #[derive(Debug, Clone)]
@@ -61,14 +62,20 @@ impl Blob {
 }
 
 /// Fails unless a blob has the digest it should have. `what` it is goes into
-/// the error.
+/// the error. Its bytes are counted.
 ///
 /// # Errors
 /// [`ImageError::DigestMismatch`], or that it cannot be read.
-pub fn verify(image: &str, what: &str, digest: &str, blob: &Blob) -> Result<(), ImageError> {
+pub fn verify(
+    image: &str,
+    what: &str,
+    digest: &str,
+    blob: &Blob,
+    progress: Option<&Progress>,
+) -> Result<(), ImageError> {
     let mut hash = Sha256::new();
     let mut chunk = vec![0; 1 << 17];
-    let mut reader = blob.reader();
+    let mut reader = Counted::new(blob.reader(), progress);
     loop {
         match reader.read(&mut chunk) {
             Ok(0) => break,

@@ -48,13 +48,17 @@ impl Compression {
         }
     }
 
-    /// Reads a blob's plain bytes from the first. `checked`: its digest is
+    /// Reads plain bytes from what is compressed. `checked`: its digest is
     /// checked elsewhere.
     ///
     /// # Errors
     /// When a decoder cannot be made.
-    pub fn reader(self, blob: &Blob, checked: bool) -> io::Result<Box<dyn Read + Send>> {
-        let reader = BufReader::with_capacity(1 << 17, blob.reader());
+    pub fn reader<'a>(
+        self,
+        compressed: impl Read + Send + 'a,
+        checked: bool,
+    ) -> io::Result<Box<dyn Read + Send + 'a>> {
+        let reader = BufReader::with_capacity(1 << 17, compressed);
         Ok(match self {
             Self::None => Box::new(reader),
             Self::Gzip if checked => Box::new(Members::new(reader)),

@@ -16,6 +16,7 @@ use super::{
     overlay2,
 };
 use crate::container::docker::{Docker, DockerError, escape};
+use crate::progress::{self, Counted, Progress, Stage};
 
 /// What of a path belongs to image names: repositories and digests.
 const NAME: &str = "/@";
@@ -34,7 +35,8 @@ pub fn open(reference: &Reference, options: &OpenOptions<'_>) -> Result<SourceIm
         }
         Err(why) => log::info!("reading {reference} through the daemon's export: {why}"),
     }
-    archive::read(&reference.to_string(), None, saved(&docker, reference)?, options)
+    let blob = saved(&docker, reference, &info, options.progress)?;
+    archive::read(&reference.to_string(), None, blob, options)
 }
 
 /// What the daemon exports of an image, an archive.
@@ -43,13 +45,22 @@ pub fn open(reference: &Reference, options: &OpenOptions<'_>) -> Result<SourceIm
 /// When it has no such image or cannot export it.
 pub fn export(reference: &Reference) -> Result<Blob, ImageError> {
     let docker = Docker::from_env()?;
-    inspect(&docker, reference)?;
-    saved(&docker, reference)
+    let info = inspect(&docker, reference)?;
+    saved(&docker, reference, &info, None)
 }
 
-fn saved(docker: &Docker, reference: &Reference) -> Result<Blob, ImageError> {
+fn saved(
+    docker: &Docker,
+    reference: &Reference,
+    info: &Value,
+    progress: Option<&Progress>,
+) -> Result<Blob, ImageError> {
     let mut file = temporary()?;
-    docker.get_to_writer(&format!("/images/{}/get", escape(&reference.name, NAME)), &mut file)?;
+    // The files' bytes, without headers and padding.
+    let about = info.get("Size").and_then(Value::as_u64).unwrap_or(0);
+    progress::begin(progress, Stage::Exporting, about);
+    let path = format!("/images/{}/get", escape(&reference.name, NAME));
+    docker.get_to_writer(&path, &mut Counted::new(&mut file, progress))?;
     Blob::whole(file).map_err(ImageError::io("read", std::env::temp_dir()))
 }
 
@@ -98,8 +109,11 @@ pub fn write(
     let tag = tagged(&output.name);
     let shown = std::env::temp_dir();
     let written = archive::write_to(image, layers, Some(&tag), &file, &shown, options)?;
-    file.seek(SeekFrom::Start(0)).map_err(ImageError::io("read", shown))?;
-    let answer = Docker::from_env()?.post_from_file("/images/load?quiet=1", file)?;
+    file.seek(SeekFrom::Start(0)).map_err(ImageError::io("read", &shown))?;
+    let len = file.metadata().map_err(ImageError::io("read", &shown))?.len();
+    progress::begin(options.progress.as_deref(), Stage::Loading, len);
+    let file = Counted::new(file, options.progress.clone());
+    let answer = Docker::from_env()?.post_from("/images/load?quiet=1", file)?;
     // One JSON document a line; a failure comes with status 200.
     for line in answer.split(|&byte| byte == b'\n') {
         let Ok(value) = serde_json::from_slice::<Value>(line) else { continue };

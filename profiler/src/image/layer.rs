@@ -11,8 +11,8 @@ use super::blob::{Blob, digest_of};
 use super::compression::Compression;
 use super::entry::Entry;
 use super::parser::GROUP_MAX;
-use super::unpack::{self, Likely, index, unpack};
-use super::{ImageError, ReadSeek};
+use super::unpack::{self, index, unpack};
+use super::{ImageError, OpenOptions, ReadSeek};
 
 /// A layer of an opened image.
 #[derive(Debug)]
@@ -84,10 +84,12 @@ impl Layer {
         blob: Blob,
         compression: Compression,
         digest: Option<&str>,
-        likely: &Likely<'_>,
+        options: &OpenOptions<'_>,
     ) -> Result<Self, ImageError> {
-        let unpacked =
-            unpack(image, &blob, compression, digest.is_none().then_some(diff_id), likely)?;
+        let everything = |_: &[u8], _: u64| true;
+        let likely = options.likely.unwrap_or(&everything);
+        let checked = digest.is_none().then_some(diff_id);
+        let unpacked = unpack(image, &blob, compression, checked, likely, options.progress)?;
         let packed = Packed {
             image: image.into(),
             blob,

@@ -2,8 +2,9 @@
 
 use super::blob::{Blob, verify};
 use super::compression::Compression;
-use super::parallel::{self, Task};
 use super::{ImageError, Layer, OpenOptions};
+use crate::parallel::{self, Task};
+use crate::progress::{self, Stage};
 
 /// A layer that is yet to be read.
 pub struct Stored {
@@ -37,14 +38,20 @@ pub fn read(
     order.sort_by_key(|&index| std::cmp::Reverse(stored[index].blob.len));
     let mut tasks: Vec<Task<'_, (usize, Result<Done, ImageError>)>> = Vec::new();
     let mut hashing: Vec<Task<'_, (usize, Result<Done, ImageError>)>> = Vec::new();
+    let mut total = 0;
     for index in order {
         let layer = &stored[index];
         let compression = Compression::of(image, &layer.blob)?;
         let plain = compression == Compression::None;
         let digest = layer.digest.as_ref().or(plain.then_some(&layer.diff_id));
         if let Some(digest) = digest {
-            let verified = move || verify(image, "a layer", digest, &layer.blob);
+            let progress = options.progress;
+            let verified = move || verify(image, "a layer", digest, &layer.blob, progress);
+            total += layer.blob.len;
             hashing.push(Box::new(move || (index, verified().map(|()| Done::Verified))));
+        }
+        if !plain {
+            total += layer.blob.len;
         }
         let known = layer.digest.as_deref();
         let open = move || {
@@ -52,13 +59,12 @@ pub fn read(
             if plain {
                 return Layer::from_tar(image, &layer.diff_id, blob);
             }
-            let everything = |_: &[u8], _: u64| true;
-            let likely = options.likely.unwrap_or(&everything);
-            Layer::from_packed(image, &layer.diff_id, blob, compression, known, likely)
+            Layer::from_packed(image, &layer.diff_id, blob, compression, known, options)
         };
         tasks.push(Box::new(move || (index, open().map(|layer| Done::Layer(Box::new(layer))))));
     }
     tasks.append(&mut hashing);
+    progress::begin(options.progress, Stage::Reading, total);
     let mut layers: Vec<Option<Layer>> = stored.iter().map(|_| None).collect();
     let mut failed = None;
     for (index, result) in parallel::run(options.threads, tasks) {

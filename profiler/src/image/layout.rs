@@ -22,16 +22,17 @@ use super::blob::{Blob, digest_of};
 use super::compression::Compression;
 use super::index::{self, Document};
 use super::layers::{self, Stored};
-use super::parallel::{self, Task};
 use super::select::{Selection, Source};
 use super::sink::{
     EMPTY_LAYER, Hashed, appear, append, beside, check_file, new_config, pad, write_layer,
 };
 use super::{
-    ImageError, OpenOptions, Platform, Reference, SourceImage, WriteOptions, Written, config,
-    garbage,
+    ImageError, Layer, OpenOptions, Platform, Reference, SourceImage, WriteOptions, Written,
+    config, garbage,
 };
 use crate::files::directory_of;
+use crate::parallel::{self, Task};
+use crate::progress::{self, Counted, Progress, Stage};
 
 /// The annotation that carries a tag.
 pub(super) const TAG: &str = "org.opencontainers.image.ref.name";
@@ -315,11 +316,13 @@ fn write_blobs(
     let nothing = Selection { source: Source::Made(String::new()), items: Vec::new() };
     let written: Vec<&Selection<'_>> =
         if layers.is_empty() { vec![&nothing] } else { layers.iter().collect() };
+    let progress = options.progress.as_deref();
+    progress::begin(progress, Stage::Writing, written.iter().map(|layer| effort(layer)).sum());
     let tasks = written
         .iter()
         .map(|&layer| {
             let blobs = blobs.as_path();
-            Box::new(move || write_layer_blob(layer, blobs)) as Task<'_, _>
+            Box::new(move || write_layer_blob(layer, blobs, progress)) as Task<'_, _>
         })
         .collect();
     let (mut descriptors, mut diff_ids, mut bytes) = (Vec::new(), Vec::new(), 0);
@@ -386,18 +389,31 @@ pub(super) fn publish(
     Ok(())
 }
 
+/// The compressed layer of which nothing was left out, with what is known of
+/// it.
+fn as_stored<'a>(layer: &Selection<'a>) -> Option<(&'a Layer, &'a Blob, &'a str, Compression)> {
+    let whole = layer.unchanged()?;
+    let (blob, digest, compression) = whole.stored()?;
+    Some((whole, blob, digest, compression))
+}
+
+/// The bytes that pass when a layer is written.
+fn effort(layer: &Selection<'_>) -> u64 {
+    as_stored(layer).map_or_else(|| layer.bytes(), |(_, blob, ..)| blob.len)
+}
+
 /// Writes one compressed layer: its descriptor, its diff ID, its bytes.
 fn write_layer_blob(
     layer: &Selection<'_>,
     blobs: &Path,
+    progress: Option<&Progress>,
 ) -> Result<(Value, String, u64), ImageError> {
     // Compressed anew it might be larger than it was.
-    if let Some(whole) = layer.unchanged()
-        && let Some((blob, digest, compression)) = whole.stored()
-    {
+    if let Some((whole, blob, digest, compression)) = as_stored(layer) {
         let path = blobs.join(digest.trim_start_matches("sha256:"));
         let mut file = beside(&path)?;
-        std::io::copy(&mut blob.reader(), &mut file).map_err(ImageError::io("write", &path))?;
+        std::io::copy(&mut Counted::new(blob.reader(), progress), &mut file)
+            .map_err(ImageError::io("write", &path))?;
         appear(file, &path)?;
         let descriptor = descriptor(compression, digest, blob.len);
         return Ok((descriptor, whole.diff_id.clone(), layer.bytes()));
@@ -407,7 +423,7 @@ fn write_layer_blob(
     // Level 6 and no time stamp: the same bytes on every machine.
     let gzip = GzBuilder::new().write(compressed, flate2::Compression::new(6));
     let mut plain = Hashed::new(gzip);
-    write_layer(layer, &mut plain, blobs)?;
+    write_layer(layer, &mut Counted::new(&mut plain, progress), blobs)?;
     let bytes = plain.bytes;
     let (diff_id, gzip) = plain.finish();
     Ok((finish_layer(gzip, blobs)?, diff_id, bytes))

@@ -30,7 +30,6 @@ mod layers;
 mod layout;
 mod multi;
 mod overlay2;
-mod parallel;
 mod parser;
 mod platform;
 mod reference;
@@ -49,6 +48,7 @@ mod validate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 pub use engine::{Lent, Store, Temporary};
 pub use error::ImageError;
@@ -62,6 +62,8 @@ pub use storage::StorageError;
 pub use tree::{Node, NodeId, NodeKind, ReadSeek, Tree, Walk};
 pub use unpack::Likely;
 pub use validate::{Finding, Problem, validate};
+
+use crate::progress::Progress;
 
 /// An image that was opened.
 #[derive(Debug)]
@@ -115,6 +117,8 @@ pub struct WriteOptions {
     /// Threads at work, one a layer at most; none: one a processor. The
     /// result does not depend on it.
     pub threads: Option<NonZeroUsize>,
+    /// Where it is told how far the work has come.
+    pub progress: Option<Arc<Progress>>,
 }
 
 /// How an image is opened.
@@ -128,6 +132,8 @@ pub struct OpenOptions<'a> {
     pub likely: Option<&'a Likely<'a>>,
     /// Threads at work; none: one a processor.
     pub threads: Option<NonZeroUsize>,
+    /// Where it is told how far the work has come.
+    pub progress: Option<&'a Progress>,
 }
 
 /// What was written.

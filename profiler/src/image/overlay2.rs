@@ -31,10 +31,10 @@ use sha2::{Digest as _, Sha256};
 use super::blob::{Blob, digest_of, digest_text};
 use super::header::{BLOCK, is_extension, padded};
 use super::layer::Contents;
-use super::parallel::{self, Task};
 use super::parser::Parser;
 use super::{Layer, Reference, SourceImage, config};
 use crate::container::docker::Docker;
+use crate::parallel::{self, Task};
 
 /// Opens an image in place. An error means that it must be read otherwise,
 /// and says why.

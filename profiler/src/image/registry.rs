@@ -38,6 +38,7 @@ use super::referrers::Artifact;
 use super::select::Selection;
 use super::staged::Staged;
 use super::{ImageError, OpenOptions, Reference, SourceImage, WriteOptions, Written, layout};
+use crate::progress::{self, Stage};
 use download::Downloads;
 
 /// Largest manifest read; registries take no larger ones.
@@ -68,6 +69,7 @@ impl Manifest {
 pub fn open(reference: &Reference, options: &OpenOptions<'_>) -> Result<SourceImage, ImageError> {
     let name = Name::parse(&reference.name)?;
     let client = Client::connect(&name, Access::Pull)?;
+    progress::begin(options.progress, Stage::Downloading, 0);
     let root = client.manifest(name.reference())?.ok_or_else(|| not_found(reference))?;
     let downloads = Downloads::new(&client, &root);
     std::thread::scope(|scope| {
@@ -131,6 +133,7 @@ pub fn write(
 ) -> Result<Written, ImageError> {
     check_output(output, options.force)?;
     let staged = Staged::write(image, layers, options)?;
+    progress::begin(options.progress.as_deref(), Stage::Uploading, 0);
     push_layout(output, staged.path())?;
     Ok(staged.written)
 }

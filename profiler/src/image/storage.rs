@@ -27,6 +27,7 @@ use super::staged::{Staged, directory};
 use super::{
     ImageError, OpenOptions, Reference, SourceImage, Transport, WriteOptions, Written, layout,
 };
+use crate::progress::{self, Stage};
 
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -101,6 +102,7 @@ impl Tool {
 /// # Errors
 /// See [`ImageError`].
 pub fn open(reference: &Reference, options: &OpenOptions<'_>) -> Result<SourceImage, ImageError> {
+    progress::begin(options.progress, Stage::Exporting, 0);
     let saved = Saved::new(reference)?;
     let get = |path: &str| {
         saved.get(path)?.ok_or_else(|| {
@@ -237,6 +239,7 @@ pub fn write(
         let staged = Staged::write(image, layers, options)?;
         let from = format!("oci:{}", staged.path().display());
         let to = format!("containers-storage:{name}");
+        progress::begin(options.progress.as_deref(), Stage::Uploading, 0);
         run(tool.command().args(["copy", "--quiet", &from, &to]))?;
         return Ok(without_manifest(staged.written));
     }
@@ -250,6 +253,7 @@ pub fn write(
         tag: Some(name.clone()),
     };
     let written = layout::write_archive(image, layers, &archive, options)?;
+    progress::begin(options.progress.as_deref(), Stage::Uploading, 0);
     run(tool.command().args(["load", "--quiet", "--input"]).arg(&path))?;
     let id = run(tool.command().args(["image", "inspect", "--format={{.Id}}", &name]))?;
     if written.id != format!("sha256:{}", id.trim()) {

@@ -4,6 +4,7 @@ mod bad_input;
 mod digests;
 mod formats;
 mod headers;
+mod progress;
 mod store;
 
 use std::collections::BTreeSet;

@@ -16,6 +16,7 @@ use super::compression::Compression;
 use super::entry::Entry;
 use super::header::{BLOCK, padded};
 use super::parser::Parser;
+use crate::progress::{Counted, Progress};
 
 /// Says whether the content of a path (no leading slash) with that many bytes
 /// is likely to be wanted.
@@ -84,7 +85,7 @@ pub struct Unpacked {
 }
 
 /// Unpacks a compressed layer. `diff_id`, where given, is checked; the tar's
-/// end is read for that alone.
+/// end is read for that alone. The compressed bytes are counted.
 ///
 /// # Errors
 /// See [`ImageError`].
@@ -94,8 +95,9 @@ pub fn unpack(
     compression: Compression,
     diff_id: Option<&str>,
     likely: &Likely<'_>,
+    progress: Option<&Progress>,
 ) -> Result<Unpacked, ImageError> {
-    let mut source = Source::open(image, blob, compression, diff_id.is_some())?;
+    let mut source = Source::open(image, blob, compression, diff_id.is_some(), progress)?;
     let mut parser = Parser::new(image);
     let mut spill = Spill::new()?;
     loop {
@@ -156,7 +158,7 @@ pub fn unpack(
 /// # Errors
 /// See [`ImageError`].
 pub fn whole(image: &str, blob: &Blob, compression: Compression) -> Result<Blob, ImageError> {
-    let mut source = Source::open(image, blob, compression, false)?;
+    let mut source = Source::open(image, blob, compression, false, None)?;
     let mut spill = Spill::new()?;
     while !source.at_end()? {
         source.pass(1, |bytes| spill.write(bytes))?;
@@ -169,7 +171,7 @@ pub fn whole(image: &str, blob: &Blob, compression: Compression) -> Result<Blob,
 /// The plain bytes of a layer, from first to last.
 struct Source<'a> {
     image: &'a str,
-    reader: BufReader<Box<dyn Read + Send>>,
+    reader: BufReader<Box<dyn Read + Send + 'a>>,
     /// Bytes so far.
     at: u64,
     /// Of what passed, where somebody wants to know.
@@ -182,9 +184,10 @@ impl<'a> Source<'a> {
         blob: &Blob,
         compression: Compression,
         hashed: bool,
+        progress: Option<&'a Progress>,
     ) -> Result<Self, ImageError> {
         let reader = compression
-            .reader(blob, !hashed)
+            .reader(Counted::new(blob.reader(), progress), !hashed)
             .map_err(|error| ImageError::damaged(image, error.to_string()))?;
         let reader = BufReader::with_capacity(CHUNK, reader);
         Ok(Self { image, reader, at: 0, hash: hashed.then(Sha256::new) })

@@ -5,8 +5,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::Error as _;
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The member that holds the bytes of what is not UTF-8.
+const BASE64: &str = "base64";
 
 /// A path or name of any bytes but NUL.
 ///
@@ -58,29 +62,55 @@ impl fmt::Display for BytePath {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Wire<'a> {
-    Text(Cow<'a, str>),
-    Bytes { base64: String },
-}
-
 impl Serialize for BytePath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(&self.0) {
-            Ok(text) => Wire::Text(text.into()),
-            Err(_) => Wire::Bytes { base64: STANDARD.encode(&self.0) },
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry(BASE64, &STANDARD.encode(&self.0))?;
+                map.end()
+            }
         }
-        .serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for BytePath {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Wire::deserialize(deserializer)? {
-            Wire::Text(text) => Ok(Self(text.into_owned().into_bytes())),
-            Wire::Bytes { base64 } => STANDARD.decode(base64).map(Self).map_err(D::Error::custom),
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Reads either form. By hand, because serde's untagged enums copy the value
+/// to look at it twice, and a profile consists of paths.
+struct Either;
+
+impl<'de> Visitor<'de> for Either {
+    type Value = BytePath;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a path, or its bytes as {\"base64\": \"...\"}")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<BytePath, E> {
+        Ok(text.into())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<BytePath, E> {
+        Ok(text.into_bytes().into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BytePath, A::Error> {
+        let mut bytes = None;
+        while let Some(key) = map.next_key::<String>()? {
+            if key == BASE64 {
+                bytes = Some(map.next_value::<String>()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
         }
+        let bytes = bytes.ok_or_else(|| A::Error::missing_field(BASE64))?;
+        STANDARD.decode(bytes).map(BytePath).map_err(A::Error::custom)
     }
 }
 
@@ -103,6 +133,13 @@ mod tests {
             let path = BytePath::from(bytes);
             let json = serde_json::to_string(&path).unwrap();
             assert_eq!(serde_json::from_str::<BytePath>(&json).unwrap(), path, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        for json in ["7", "null", "{}", r#"{"base64": 7}"#, r#"{"base64": "="}"#, r#"["/a"]"#] {
+            assert!(serde_json::from_str::<BytePath>(json).is_err(), "{json}");
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Reading and writing profile files.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserializer as _, Serialize};
 
-use super::{Profile, VERSION};
+use super::{Profile, VERSION, ignored};
 use crate::files::write_whole;
 use crate::journal::{ReadError, Replay, is_journal};
 
@@ -74,7 +76,21 @@ pub fn load(path: &Path) -> Result<Profile, LoadError> {
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_noting(path: &Path, mut unknown: impl FnMut(String)) -> Result<Profile, LoadError> {
+pub fn load_noting(path: &Path, unknown: impl FnMut(String)) -> Result<Profile, LoadError> {
+    load_into(&mut Vec::new(), path, unknown)
+}
+
+/// As [`load_noting`]. The file's text is read into `text`, whose memory serves
+/// the next one.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn load_into(
+    text: &mut Vec<u8>,
+    path: &Path,
+    mut unknown: impl FnMut(String),
+) -> Result<Profile, LoadError> {
+    text.clear();
     let failed = |source| LoadError::Io { path: path.into(), source };
     let mut reader = BufReader::new(File::open(path).map_err(failed)?);
     if is_journal(reader.fill_buf().map_err(failed)?) {
@@ -83,22 +99,54 @@ pub fn load_noting(path: &Path, mut unknown: impl FnMut(String)) -> Result<Profi
             .map(|recording| recording.to_profile())
             .map_err(|source| LoadError::Journal { path: path.into(), source });
     }
-    let mut text = Vec::new();
-    reader.read_to_end(&mut text).map_err(failed)?;
+    reader.read_to_end(text).map_err(failed)?;
     let damaged = |source| LoadError::Damaged { path: path.into(), source };
     // The version first: what follows may have another shape in a newer one.
-    let Version { version } = serde_json::from_slice(&text).map_err(damaged)?;
-    match version.as_ref().and_then(serde_json::Value::as_u64) {
+    match version(text).map_err(damaged)?.as_ref().and_then(serde_json::Value::as_u64) {
         Some(found) if found > u64::from(VERSION) => {
-            Err(LoadError::Newer { path: path.into(), found })
+            return Err(LoadError::Newer { path: path.into(), found });
         }
-        _ => {
-            let mut json = serde_json::Deserializer::from_slice(&text);
-            let profile = serde_ignored::deserialize(&mut json, |place| unknown(member(&place)))
-                .map_err(damaged)?;
-            json.end().map_err(damaged)?;
-            Ok(profile)
+        _ => {}
+    }
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let (profile, some_unknown) = ignored::deserialize(&mut json).map_err(damaged)?;
+    json.end().map_err(damaged)?;
+    if some_unknown {
+        let mut json = serde_json::Deserializer::from_slice(text);
+        let note = |place: serde_ignored::Path<'_>| unknown(member(&place));
+        let _: Profile = serde_ignored::deserialize(&mut json, note).map_err(damaged)?;
+    }
+    Ok(profile)
+}
+
+/// The format version that a document tells. It is the first member of what
+/// this program writes, and nothing behind it is looked at.
+fn version(text: &[u8]) -> serde_json::Result<Option<serde_json::Value>> {
+    let mut found = None;
+    let end = serde_json::Deserializer::from_slice(text).deserialize_map(Version(&mut found));
+    // That the document goes on behind it is an error to the parser.
+    if found.is_some() { Ok(found) } else { end.map(|()| None) }
+}
+
+/// Where the version goes.
+struct Version<'a>(&'a mut Option<serde_json::Value>);
+
+impl<'de> Visitor<'de> for Version<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a profile")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "version" {
+                *self.0 = Some(map.next_value()?);
+                return Ok(());
+            }
+            map.next_value::<IgnoredAny>()?;
         }
+        Ok(())
     }
 }
 
@@ -117,11 +165,6 @@ fn member(place: &serde_ignored::Path<'_>) -> String {
         | Path::NewtypeStruct { parent }
         | Path::NewtypeVariant { parent } => member(parent),
     }
-}
-
-#[derive(Deserialize)]
-struct Version {
-    version: Option<serde_json::Value>,
 }
 
 /// Writes a [`Profile`] or [`Streamed`](super::Streamed) one: beside `path`
@@ -203,6 +246,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.json");
         fs::write(&path, r#"{"version": 99}"#).unwrap();
+        assert!(matches!(load(&path), Err(LoadError::Newer { found: 99, .. })));
+        // Wherever it stands, and whatever shape the rest has.
+        fs::write(&path, r#"{"image": [1, {"version": 1}], "version": 99, "paths": 7}"#).unwrap();
         assert!(matches!(load(&path), Err(LoadError::Newer { found: 99, .. })));
     }
 }

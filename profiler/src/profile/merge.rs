@@ -25,6 +25,7 @@
 //! grows with the files of the image and the number of runs, not with the
 //! number of profiles times their paths.
 
+mod files;
 mod join;
 
 #[cfg(test)]
@@ -32,7 +33,8 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use super::{ImageId, Profile, Run, VERSION};
+use super::{ImageId, LoadError, Profile, Run, VERSION};
+pub use files::{MergeError, MergeOptions, Merged, merge_files};
 use join::unite;
 
 /// Why two profiles are not folded together.

@@ -16,6 +16,7 @@
 mod bytepath;
 pub mod diff;
 mod file;
+mod ignored;
 pub mod merge;
 mod stream;
 

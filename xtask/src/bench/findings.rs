@@ -1,7 +1,7 @@
 //! What an observer wrote down: distinct files, and events it lost.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
@@ -28,10 +28,22 @@ pub struct Findings {
 /// # Errors
 /// When it cannot be read.
 pub fn of_profile(path: &Path, prefix: Option<&str>) -> Result<Findings> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let profile: Value = serde_json::from_reader(BufReader::new(file))
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(from_profile(&profile, prefix))
+    Ok(from_profile(&read_profile(path)?, prefix))
+}
+
+/// The same; all files count.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn all_of_profile(path: &Path) -> Result<Findings> {
+    let profile = read_profile(path)?;
+    let recorded = profile["paths"].as_array().map_or(0, Vec::len) as u64;
+    Ok(Findings { recorded, ..from_profile(&profile, None) })
+}
+
+fn read_profile(path: &Path) -> Result<Value> {
+    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no profile", path.display()))
 }
 
 fn from_profile(profile: &Value, prefix: Option<&str>) -> Findings {

@@ -6,21 +6,17 @@
 //! back, and which is first changes with every repetition; ratios are taken
 //! within a pair.
 
-use std::env;
 use std::fs;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::time::Instant;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result};
 
+use super::process::{Usage, measured, warn_of_load};
 use super::table::quartiles;
+use crate::base;
 use crate::engine::Engine;
-use crate::shell::{
-    self, as_root, cargo, command, is_root, output, say, scratch, target, workspace,
-};
-use crate::{base, setup};
+use crate::shell::{self, command, output, say, scratch, target, workspace};
 
 const IMAGE: &str = "profiler-bench/minimize";
 
@@ -56,25 +52,13 @@ enum Source {
 /// # Errors
 /// When a package or the image cannot be had, or a run fails.
 pub fn run(args: &Args) -> Result<()> {
-    if !args.prepared {
-        setup::run_steps()?;
-        shell::run(cargo().args(["build", "--release", "--package", "profiler"]))?;
-    }
-    if !is_root() {
-        ensure!(!args.prepared, "still not root under sudo");
-        let itself = env::current_exe().context("cannot find this program's own path")?;
-        let arguments = env::args_os().skip(1);
-        return shell::run(as_root(itself).args(arguments).arg("--prepared"));
+    if !super::prepare(args.prepared, &[])? {
+        return Ok(());
     }
     let _engine = Engine::start()?;
     base::ensure()?;
     let place = Place::prepare()?;
-    if let Some(load) = load().filter(|&load| load > 1.0) {
-        say(format!(
-            "warning: others use the processors (load {load}); that costs most whoever computes \
-             most, and not in the same share"
-        ));
-    }
+    warn_of_load();
     let mut rows = Vec::new();
     for source in [Source::Oci, Source::Daemon] {
         if args.only.is_empty() || args.only.contains(&source) {
@@ -211,12 +195,6 @@ impl Place {
     }
 }
 
-/// Programs that ran or waited for a processor in the last minute, on average;
-/// proc_loadavg(5).
-fn load() -> Option<f64> {
-    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
-}
-
 fn profiler() -> PathBuf {
     target().join("release/profiler")
 }
@@ -233,42 +211,6 @@ fn remove(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// What one run took.
-#[derive(Debug, Clone, Copy)]
-struct Usage {
-    /// From start to end.
-    seconds: f64,
-    /// Of the processor, user mode and kernel.
-    cpu: f64,
-    /// Most memory at one time, KiB.
-    peak_kib: u64,
-}
-
-/// Runs a program to its end; wait4(2) tells what it used.
-fn measured(run: &mut Command) -> Result<Usage> {
-    let start = Instant::now();
-    let child = run.stdin(Stdio::null()).spawn().context("cannot start a program")?;
-    let pid = i32::try_from(child.id()).context("a process number")?;
-    let mut status = 0;
-    // SAFETY: all zeros is a valid `rusage`.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both places outlive the call, and the process is a child that
-    // nobody has waited for.
-    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
-    let seconds = start.elapsed().as_secs_f64();
-    if waited != pid {
-        bail!("cannot wait for a program: {}", std::io::Error::last_os_error());
-    }
-    let status = ExitStatus::from_raw(status);
-    ensure!(status.success(), "{run:?} failed: {status}");
-    let time = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    Ok(Usage {
-        seconds,
-        cpu: time(usage.ru_utime) + time(usage.ru_stime),
-        peak_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
-    })
 }
 
 /// All pairs of one source.
@@ -307,16 +249,4 @@ fn table(rows: &[Row]) -> String {
         );
     }
     text + "\nTimes and ratios are medians, ratios of pairs; memory is the worst repetition's.\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_tells_what_it_took_and_a_failure_is_an_error() {
-        let usage = measured(command("sh").args(["-c", "exit 0"])).unwrap();
-        assert!(usage.peak_kib > 100 && usage.seconds > 0.0);
-        assert!(measured(command("sh").args(["-c", "exit 3"])).is_err());
-    }
 }

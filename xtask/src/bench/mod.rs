@@ -8,9 +8,12 @@
 mod container;
 mod findings;
 mod measure;
+mod merge;
 mod minimize;
 mod observer;
 mod process;
+mod profiles;
+mod suite;
 mod table;
 mod tiers;
 mod workload;
@@ -33,6 +36,10 @@ pub enum Bench {
     Capture(Args),
     /// Time and memory of minimizing, beside copying the image.
     Minimize(minimize::Args),
+    /// Time and memory of folding profiles, beside reading them.
+    Merge(merge::Args),
+    /// Slowdown of real test suites: CPython's own, module by module.
+    Suite(suite::Args),
     /// Slowdown by each hook tier, in emulated machines with other kernels.
     Tiers(tiers::Args),
 }
@@ -77,20 +84,32 @@ pub fn run(bench: Bench) -> Result<()> {
     let args = match bench {
         Bench::Capture(args) => args,
         Bench::Minimize(args) => return minimize::run(&args),
+        Bench::Merge(args) => return merge::run(&args),
+        Bench::Suite(args) => return suite::run(&args),
         Bench::Tiers(args) => return tiers::run(&args),
     };
-    if !args.prepared {
-        setup::run_steps()?;
-        setup::ensure_programs(&observer::PROGRAMS)?;
-        shell::run(cargo().args(["build", "--release", "--package", "profiler"]))?;
-    }
-    if !is_root() {
-        ensure!(!args.prepared, "still not root under sudo");
-        let itself = env::current_exe().context("cannot find this program's own path")?;
-        let arguments = env::args_os().skip(1);
-        return shell::run(as_root(itself).args(arguments).arg("--prepared"));
+    if !prepare(args.prepared, &observer::PROGRAMS)? {
+        return Ok(());
     }
     capture(&args)
+}
+
+/// Installs what is missing, builds the profiler, and makes sure that this is
+/// root: false when a task started by sudo has done it all.
+fn prepare(prepared: bool, programs: &[(&str, &str)]) -> Result<bool> {
+    if !prepared {
+        setup::run_steps()?;
+        setup::ensure_programs(programs)?;
+        shell::run(cargo().args(["build", "--release", "--package", "profiler"]))?;
+    }
+    if is_root() {
+        return Ok(true);
+    }
+    ensure!(!prepared, "still not root under sudo");
+    let itself = env::current_exe().context("cannot find this program's own path")?;
+    let arguments = env::args_os().skip(1);
+    shell::run(as_root(itself).args(arguments).arg("--prepared"))?;
+    Ok(false)
 }
 
 fn capture(args: &Args) -> Result<()> {

@@ -1,9 +1,14 @@
-//! What /proc tells of processes: CPU time, peak memory, who else observes.
+//! What processes take and who else is there: CPU time, peak memory, load.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::shell::say;
 
 /// CPU time and state of a process, from `/proc/PID/stat` (proc_pid_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,6 +88,69 @@ pub fn other_observers(own: &[u32]) -> Vec<String> {
         .collect()
 }
 
+/// Says so when the machine is busy with other things.
+pub fn warn_of_load() {
+    // Programs that ran or waited for a processor in the last minute, on
+    // average; proc_loadavg(5).
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Option<f64> = text.split(' ').next().and_then(|load| load.parse().ok());
+    if let Some(load) = load.filter(|&load| load > 1.0) {
+        say(format!(
+            "warning: others use the processors (load {load}); that costs most whoever computes \
+             most, and not in the same share"
+        ));
+    }
+}
+
+/// What one run took.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// From start to end.
+    pub seconds: f64,
+    /// Of the processor, user mode and kernel, with the children it waited for.
+    pub cpu: f64,
+    /// Without the children, in steps of the clock tick.
+    pub own_cpu: f64,
+    /// Most memory at one time, its own or a child's, KiB.
+    pub peak_kib: u64,
+}
+
+/// Runs a program to its end; wait4(2) and /proc tell what it used.
+///
+/// # Errors
+/// When it cannot be started, or fails.
+pub fn measured(run: &mut Command) -> Result<Usage> {
+    let start = Instant::now();
+    let child = run.stdin(Stdio::null()).spawn().context("cannot start a program")?;
+    let (number, pid) = (child.id(), child.id().cast_signed());
+    // It ends here and stays for /proc to tell of, until it is waited for.
+    // SAFETY: all zeros is a valid `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the place outlives the call.
+    let ended =
+        unsafe { libc::waitid(libc::P_PID, number, &raw mut info, libc::WEXITED | libc::WNOWAIT) };
+    let seconds = start.elapsed().as_secs_f64();
+    let own = stat(number);
+    let mut status = 0;
+    // SAFETY: all zeros is a valid `rusage`.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both places outlive the call, and the process is a child that
+    // nobody has waited for.
+    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
+    if ended != 0 || waited != pid {
+        bail!("cannot wait for a program: {}", std::io::Error::last_os_error());
+    }
+    let status = ExitStatus::from_raw(status);
+    ensure!(status.success(), "{run:?} failed: {status}");
+    let time = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    Ok(Usage {
+        seconds,
+        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        own_cpu: own?.cpu,
+        peak_kib: u64::try_from(usage.ru_maxrss).unwrap_or(0),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +175,17 @@ mod tests {
         let group = "pos:\t0\nflags:\t02\nmnt_id:\t15\nino:\t21\nfanotify flags:10 event-flags:0\n";
         assert!(!is_marked(group));
         assert!(is_marked(&format!("{group}fanotify mnt_id:1f mflags:0 mask:3b ignored_mask:0\n")));
+    }
+
+    #[test]
+    fn a_run_tells_what_it_took_and_a_failure_is_an_error() {
+        let loops = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
+        let own = measured(Command::new("sh").args(["-c", loops])).unwrap();
+        assert!(own.peak_kib > 100 && own.seconds > 0.0 && own.own_cpu > 0.0);
+        // A shell with two commands waits for a child.
+        let nested = format!("sh -c '{loops}'; true");
+        let child = measured(Command::new("sh").args(["-c", &nested])).unwrap();
+        assert!(child.cpu > 0.0 && child.own_cpu < own.own_cpu, "{child:?} {own:?}");
+        assert!(measured(Command::new("sh").args(["-c", "exit 3"])).is_err());
     }
 }

@@ -22,6 +22,7 @@ use profiler::packages::Inventory;
 use profiler::profile::{self, Profile};
 use profiler::report::Report;
 
+use crate::cli::progress;
 pub use allow::{Allowances, refuse};
 use asked::Asked;
 use heal::{HealArgs, Healed};
@@ -102,7 +103,7 @@ pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     }
     image::check_output(&args.output, args.force)?;
     let twin_output = args.twin.output(&args.output, args.force)?;
-    let mut source = open(&args, args.platform.as_ref(), &profiles)?;
+    let mut source = open(&args, args.platform.as_ref(), &profiles, quiet)?;
     if !quiet {
         platforms::note_others(&source);
     }
@@ -122,7 +123,7 @@ pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let twin =
         twin_output.map(|output| Ok::<_, anyhow::Error>((output, args.twin.make(&source, &tree)?)));
     let twin = twin.transpose()?;
-    let written = image::write(&source, &tree, &subset, &args.output, &options)?;
+    let written = progress::write(&source, &tree, &subset, &args.output, &mut options, quiet)?;
     let mut report = Report::new(&source, &tree, &plan, &args.output.to_string(), &written)
         .with_packages(&inventory, &tree, &plan);
     if let Some((rounds, id, temporary)) = verified {
@@ -148,7 +149,7 @@ pub fn run(mut args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     if let Some((output, twin)) = twin {
         options.additions.push(twin.addition);
         source.config = twin.config;
-        image::write(&source, &tree, &subset, &output, &options)
+        progress::write(&source, &tree, &subset, &output, &mut options, quiet)
             .with_context(|| format!("the debug twin {output} was not written"))?;
         if !quiet {
             eprintln!("profiler: debug twin {output}: busybox with {} applets", twin.applets.len());
@@ -173,10 +174,11 @@ fn open(
     args: &Args,
     platform: Option<&Platform>,
     profiles: &[Profile],
+    quiet: bool,
 ) -> anyhow::Result<SourceImage> {
     let likely = minimize::likely(profiles);
     let options = OpenOptions { platform, likely: Some(&likely), ..OpenOptions::default() };
-    let source = image::open_with(&args.image, &options)?;
+    let source = progress::open(&args.image, &options, quiet)?;
     minimize::check(&source, profiles, args.allow.allow()).map_err(refuse)?;
     Ok(source)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::bail;
 use profiler::image::{self, Member, Platform, SourceImage, Tree, WriteOptions};
@@ -10,6 +11,7 @@ use profiler::report::Report;
 
 use super::asked::Resolved;
 use super::{Args, Format, open, options, plan, save, subset, summary, tell};
+use crate::cli::progress::Shown;
 
 /// Profiles by the platform they are of, if they are of several.
 pub fn by_platform(profiles: &[Profile]) -> Option<BTreeMap<Platform, Vec<Profile>>> {
@@ -62,14 +64,17 @@ pub fn run(
     image::check_index_output(&args.output, args.force)?;
     let mut sources = Vec::new();
     for (platform, profiles) in groups {
-        sources.push(open(args, Some(platform), profiles)?);
+        sources.push(open(args, Some(platform), profiles, quiet)?);
     }
     let trees: Vec<Tree<'_>> =
         sources.iter().map(|source| Tree::build(&source.layers)).collect::<Result<_, _>>()?;
+    let shown = Shown::start(quiet);
     let mut plans = Vec::new();
     for ((source, tree), profiles) in sources.iter().zip(&trees).zip(groups.values()) {
         let (plan, inventory) = plan(args, source, tree, profiles, &asked.policy)?;
-        plans.push((subset(&plan), options(args, source, profiles, asked.squash), plan, inventory));
+        let mut options = options(args, source, profiles, asked.squash);
+        options.progress = Some(Arc::clone(shown.progress()));
+        plans.push((subset(&plan), options, plan, inventory));
     }
     let parts = groups.keys().zip(sources.iter().zip(&trees)).zip(&plans);
     let members: Vec<Member<'_>> = parts
@@ -83,6 +88,7 @@ pub fn run(
         .collect();
     let own = WriteOptions { force: args.force, ..WriteOptions::default() };
     let written = image::write_index(&members, &args.output, &own)?;
+    drop(shown);
     let mut reports = Vec::new();
     for ((member, (.., plan, inventory)), written) in members.iter().zip(&plans).zip(&written) {
         let output = format!("{} ({})", args.output, member.platform);

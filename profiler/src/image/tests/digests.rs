@@ -8,7 +8,7 @@ use crate::image::{OpenOptions, Subset, Transport, Tree, WriteOptions, open_with
 
 /// Layers enough for several threads, kept in part, with every way in which
 /// headers are rewritten.
-fn store() -> Store {
+pub(super) fn store() -> Store {
     let below = Tar::new()
         .dir("etc")
         .file("etc/kept", &"some text that is kept\n".repeat(3000))

@@ -5,7 +5,7 @@ use super::*;
 
 /// Random profiles of one image that overlap much, unsorted and with
 /// duplicates now and then.
-fn profile(rng: &mut Rng) -> Profile {
+pub(super) fn profile(rng: &mut Rng) -> Profile {
     let some = |rng: &mut Rng, texts: &[&str]| texts[rng.usize(..texts.len())].to_owned();
     let mut profile = Profile::new(ImageId {
         reference: some(rng, &["", "nginx", "nginx:1"]),
