@@ -16,8 +16,16 @@ pub enum Event {
         /// Names from the leaf up, the root left out.
         names: Vec<Vec<u8>>,
     },
-    /// A file or name was touched for the first time.
+    /// A file or name was touched for the first time in an epoch.
     Touch(Touch),
+    /// Not a record: where a new epoch begins, and the test that it belongs
+    /// to, or none.
+    Mark {
+        /// As in [`Touch::epoch`].
+        epoch: u64,
+        /// Name of the test.
+        name: Option<String>,
+    },
 }
 
 /// A first touch.
@@ -52,6 +60,9 @@ pub struct Touch {
     pub foreign_exe: bool,
     /// A path was cut short, or is not known (opened by a handle).
     pub cut: bool,
+    /// The epoch that the touch falls into; 0 until the first change, see
+    /// [`Probe::advance`](super::Probe::advance).
+    pub epoch: u64,
 }
 
 /// Decodes a record; none when it is not one of this version's.
@@ -118,6 +129,7 @@ pub fn decode(record: &[u8]) -> Option<Event> {
         missing: has(flag::MISSING),
         foreign_exe: has(flag::FOREIGN_EXE),
         cut: cut || detached,
+        epoch: header.epoch,
     }))
 }
 

@@ -21,6 +21,7 @@ mod bytes;
 mod chunks;
 mod clock;
 mod index;
+mod marks;
 mod recording;
 mod sorted;
 mod table;
@@ -35,6 +36,7 @@ use crate::container::oci::unknown_id;
 use crate::container::{ContainerInfo, Engine, Group, identify};
 use crate::profile::{ImageId, Kind, Lost, Run};
 use clock::Clock;
+use marks::{OUTSIDE, Test, Tests};
 use table::{Mark, Role, Table, WORKLOAD, WRITTEN};
 
 /// A container as the control group's name tells it.
@@ -87,6 +89,7 @@ pub struct Collector {
     by_rootfs: HashMap<u32, usize>,
     /// By control group.
     lost: HashMap<u64, Lost>,
+    tests: Tests,
 }
 
 impl Collector {
@@ -102,6 +105,7 @@ impl Collector {
             by_cgroup: HashMap::new(),
             by_rootfs: HashMap::new(),
             lost: HashMap::new(),
+            tests: Tests::default(),
         }
     }
 
@@ -116,6 +120,10 @@ impl Collector {
             }
             Event::Touch(touch) => {
                 self.touch(touch);
+                Vec::new()
+            }
+            Event::Mark { epoch, name } => {
+                self.tests.begin(epoch, name);
                 Vec::new()
             }
         }
@@ -199,7 +207,8 @@ impl Collector {
                 None => return,
             },
         };
-        self.containers[place].keep(&self.clock, touch);
+        let test = self.tests.of(touch.epoch);
+        self.containers[place].keep(&self.clock, touch, test);
     }
 
     /// Adds what was found open or mapped when recording began, in the
@@ -213,7 +222,7 @@ impl Collector {
     ) {
         let place = self.place(key.clone(), path.to_owned());
         for touch in touches {
-            self.containers[place].keep(&self.clock, touch);
+            self.containers[place].keep(&self.clock, touch, OUTSIDE);
         }
     }
 
@@ -339,12 +348,20 @@ impl Collector {
                 None => *merged = Some(table),
             }
         }
+        let (names, places) = self.tests.table();
         images
             .into_values()
             .map(|(image, mut run, table)| {
                 let table = table.unwrap_or_default();
                 run.lost.unreadable += table.dropped;
-                Recording { image: image.clone(), run, table: table.seal(), clock: self.clock }
+                Recording {
+                    image: image.clone(),
+                    run,
+                    marks: names.clone(),
+                    places: places.clone(),
+                    table: table.seal(),
+                    clock: self.clock,
+                }
             })
             .collect()
     }
@@ -357,7 +374,7 @@ impl Container {
         own as u64 + self.unattributed
     }
 
-    fn keep(&mut self, clock: &Clock, touch: Touch) {
+    fn keep(&mut self, clock: &Clock, touch: Touch, test: Test) {
         self.dev = touch.dev;
         let exe = if touch.foreign_exe { 0 } else { touch.exe_ino };
         let Some(task) = self.table.task(&touch.comm, touch.dev, exe) else {
@@ -375,7 +392,7 @@ impl Container {
             Mark { first: clock.millis(touch.time), task, kinds: 1 << touch.kind as u8, flags };
         if touch.missing {
             if let Some(name) = &touch.name {
-                self.keep_missing(name.as_bytes(), mark);
+                self.keep_missing(name.as_bytes(), mark, test);
             }
             return;
         }
@@ -383,10 +400,10 @@ impl Container {
         if let Some(name) = &touch.name
             && touch.path.as_ref() != Some(name)
         {
-            self.table.note(Role::Name, name.as_bytes(), mark);
+            self.table.note(Role::Name, name.as_bytes(), mark, test);
         }
         if let Some(path) = &touch.path {
-            let node = self.table.note(Role::Path, path.as_bytes(), mark);
+            let node = self.table.note(Role::Path, path.as_bytes(), mark, test);
             if touch.kind == Kind::Exec
                 && let Some(node) = node
             {
@@ -395,10 +412,10 @@ impl Container {
         }
     }
 
-    fn keep_missing(&mut self, name: &[u8], mark: Mark) {
+    fn keep_missing(&mut self, name: &[u8], mark: Mark, test: Test) {
         if self.table.count(Role::Missing) < MISSING_MAX || self.table.contains(Role::Missing, name)
         {
-            self.table.note(Role::Missing, name, mark);
+            self.table.note(Role::Missing, name, mark, test);
         } else {
             self.missing_dropped += 1;
         }
@@ -435,6 +452,7 @@ mod tests {
             missing: false,
             foreign_exe: false,
             cut: false,
+            epoch: 0,
             time: 0,
             ino: 1,
             exe_ino: 0,

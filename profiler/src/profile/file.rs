@@ -77,8 +77,21 @@ pub fn load_noting(path: &Path, mut unknown: impl FnMut(String)) -> Result<Profi
             let profile = serde_ignored::deserialize(&mut json, |place| unknown(member(&place)))
                 .map_err(damaged)?;
             json.end().map_err(damaged)?;
+            check_marks(&profile).map_err(damaged)?;
             Ok(profile)
         }
+    }
+}
+
+/// Whether the table of marks is one: places in it have a meaning.
+fn check_marks(profile: &Profile) -> Result<(), serde_json::Error> {
+    use serde::de::Error as _;
+    match profile.marks.as_slice() {
+        [] => Ok(()),
+        [first, ..] if first.is_empty() && profile.marks.is_sorted_by(|a, b| a < b) => Ok(()),
+        _ => Err(serde_json::Error::custom(
+            "marks is not a sorted table of names that begins with the empty one",
+        )),
     }
 }
 
@@ -174,6 +187,33 @@ mod tests {
             unknown.into_iter().collect::<Vec<_>>(),
             ["image.signed", "later", "paths[].owner"]
         );
+    }
+
+    #[test]
+    fn marks_that_are_no_table_are_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.json");
+        let load_with = |marks: &str, set: &str| {
+            let entry = format!(r#"{{"path": "/a", "kinds": [], "comm": "sh", "marks": {set}}}"#);
+            let text = format!(
+                r#"{{"version": 1, "image": {{"reference": "x", "id": "y"}}, "runs": [],
+                    "marks": {marks}, "paths": [{entry}], "names": [], "missing": []}}"#
+            );
+            fs::write(&path, text).unwrap();
+            load(&path)
+        };
+        let profile = load_with(r#"["", "a", "b"]"#, r#""1-2""#).unwrap();
+        let set = profile.paths[0].mark_set();
+        assert_eq!(profile.tests(&set).collect::<Vec<_>>(), ["a", "b"]);
+        for (marks, set) in [
+            (r#"["a", "b"]"#, r#""1""#),
+            (r#"["", "b", "a"]"#, r#""1""#),
+            (r#"["", "a", "a"]"#, r#""1""#),
+            (r#"["", "a"]"#, r#""x""#),
+            (r#"["", "a"]"#, "1"),
+        ] {
+            assert!(matches!(load_with(marks, set), Err(LoadError::Damaged { .. })), "{marks}");
+        }
     }
 
     #[test]

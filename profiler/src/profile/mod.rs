@@ -4,6 +4,7 @@
 //! Profile
 //! ├── image     which image (reference, config digest, diff IDs, platform)
 //! ├── runs[]    command, exit status, times, kernel, tier, losses, mounts
+//! ├── marks[]   names of the tests that the runs were split into
 //! ├── paths[]   files by their place in the rootfs, symlinks resolved
 //! ├── names[]   names the programs spoke that were found (links unresolved)
 //! └── missing[] names that were looked up and not found
@@ -16,6 +17,7 @@
 mod bytepath;
 pub mod diff;
 mod file;
+mod marks;
 pub mod merge;
 mod stream;
 
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bytepath::BytePath;
 pub use file::{LoadError, SaveError, load, load_noting, save};
+pub use marks::{MarkSet, MarkSetError, MarkUse, OUTSIDE};
 pub use stream::{Each, Streamed};
 
 /// The format's version; a reader refuses a higher one.
@@ -40,6 +43,11 @@ pub struct Profile {
     pub image: ImageId,
     /// Every run that is folded into this profile.
     pub runs: Vec<Run>,
+    /// Names of the tests that the runs were split into by marks, sorted; the
+    /// first is empty and stands for what lies outside of them. Empty for
+    /// runs without marks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<String>,
     /// Files touched, by place in the rootfs, sorted by path.
     pub paths: Vec<PathEntry>,
     /// Names that were looked up and found, sorted by name.
@@ -246,6 +254,11 @@ pub struct PathEntry {
     /// For what was open before recording began, that moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<String>,
+    /// Which of [`Profile::marks`] touched it, but for the container
+    /// runtime's touches; without it none of them, only what lies outside
+    /// ([`mark_set`](Self::mark_set) spells that out).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<MarkSet>,
 }
 
 impl Default for PathEntry {
@@ -260,6 +273,7 @@ impl Default for PathEntry {
             exe: None,
             exes: one(),
             first: None,
+            marks: None,
         }
     }
 }
@@ -281,6 +295,9 @@ pub struct NameEntry {
     pub kinds: BTreeSet<Kind>,
     /// `comm` of the first task that spoke it.
     pub comm: String,
+    /// As [`PathEntry::marks`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<MarkSet>,
 }
 
 impl Profile {
@@ -290,6 +307,7 @@ impl Profile {
             version: VERSION,
             image,
             runs: Vec::new(),
+            marks: Vec::new(),
             paths: Vec::new(),
             names: Vec::new(),
             missing: Vec::new(),
