@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod export;
 pub mod files;
 pub mod image;
+pub mod mark;
 pub mod minimize;
 pub mod packages;
 pub mod profile;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::capture::{CaptureError, Options, Probe, Touch};
+use crate::capture::{CaptureError, Event, Options, Probe, Touch};
 use crate::collect::{Collector, ContainerKey, Recording};
 use crate::container::oci::is_of_a_shim;
 use crate::container::{ContainerInfo, Engine, Registry, group_of, identify_path};
+use crate::mark::Name;
 use crate::profile::Run;
 
 /// Why a session could not start or go on.
@@ -24,6 +25,22 @@ pub enum SessionError {
     #[error("cannot read events from the kernel: {0}; the profile would not be whole, run again")]
     Poll(#[source] io::Error),
 }
+
+/// Why a test could not be begun or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum MarkError {
+    /// What is kept of them would grow without end.
+    #[error(
+        "{MARKS_MAX} marks were set in this run, and no more are taken; profile in several runs"
+    )]
+    TooMany,
+    /// The programs could not be told.
+    #[error("the kernel refused to change the epoch: {0}; run again")]
+    Kernel(#[source] io::Error),
+}
+
+/// Most marks of a session.
+const MARKS_MAX: usize = 1 << 18;
 
 /// Which containers count.
 #[derive(Debug, Clone)]
@@ -52,6 +69,9 @@ pub struct Session {
     /// Control groups that no runtime's state tells of.
     doubtful: Vec<ContainerKey>,
     started: String,
+    /// The test that goes on, and how many were begun or ended.
+    test: Option<Name>,
+    marks: usize,
 }
 
 /// What came of a session.
@@ -90,7 +110,31 @@ impl Session {
             unknown: Vec::new(),
             doubtful: Vec::new(),
             started: jiff::Timestamp::now().to_string(),
+            test: None,
+            marks: 0,
         })
+    }
+
+    /// Begins a test, or ends the one that goes on without beginning one. On
+    /// return the switch is made: what was touched before belongs to what was
+    /// before, what is touched from now on to this. A name that was there
+    /// before is the same test once more.
+    ///
+    /// # Errors
+    /// See [`MarkError`]; nothing is changed then.
+    pub fn mark(&mut self, test: Option<Name>) -> Result<(), MarkError> {
+        if test == self.test {
+            return Ok(());
+        }
+        if self.marks == MARKS_MAX {
+            return Err(MarkError::TooMany);
+        }
+        let epoch = self.probe.advance().map_err(MarkError::Kernel)?;
+        self.marks += 1;
+        self.test.clone_from(&test);
+        // Before any event of it can be taken in.
+        self.collector.take(Event::Mark { epoch, name: test.map(String::from) });
+        Ok(())
     }
 
     /// Adds what a running container has open or mapped.

@@ -11,12 +11,14 @@ mod doctor;
 mod export;
 mod gate;
 mod man;
+mod mark;
 mod merge;
 mod minimize;
 mod output;
 mod record;
 mod run;
 mod show;
+mod signals;
 mod stdout;
 mod terminal;
 mod validate;
@@ -56,6 +58,8 @@ enum Command {
     Minimize(Box<minimize::Args>),
     /// Write a profile's allow-list for another image builder.
     Export(export::Args),
+    /// Begin or end a named test of the run around this command.
+    Mark(mark::Args),
     /// Fold profiles of one image into one.
     Merge(merge::Args),
     /// Compare two profiles.
@@ -99,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Record(args) => (2, record::run(args, cli.quiet)),
         Command::Minimize(args) => (2, minimize::run(*args, cli.quiet)),
         Command::Export(args) => (2, export::run(args)),
+        Command::Mark(args) => (2, mark::run(args)),
         Command::Merge(args) => (2, merge::run(args, cli.quiet)),
         Command::Diff(args) => (2, diff::run(args)),
         Command::Show(args) => (2, show::run(args)),

@@ -5,12 +5,13 @@ use std::process::{ExitCode, ExitStatus};
 use anyhow::Context as _;
 use profiler::capture::{Options, Tier};
 use profiler::container::Registry;
+use profiler::mark::{Pending, SOCKET, Server};
 use profiler::profile::Run;
 use profiler::session::{Filter, Session};
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
+use super::signals::Signals;
 
 /// Arguments of `profiler run`.
 #[derive(Debug, clap::Args)]
@@ -63,14 +64,24 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let destination = output::Destination::check(&args.output)?;
     let telling = args.output.telling(quiet);
     // Before the command starts, so that a signal in between is not lost.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::catch()?;
     let filter = Filter::Started { images: args.image };
     let registry = Registry::start().await?;
     let mut session = Session::start(registry, filter, args.buffers.options()).await?;
 
-    let mut child = Command::new(&args.command[0])
-        .args(&args.command[1..])
+    let mut marks = Server::start()
+        .map_err(|error| {
+            log::warn!("tests cannot be marked: no socket for it in {}: {error}; free some room there, or set TMPDIR", std::env::temp_dir().display());
+        })
+        .ok();
+    let mut command = Command::new(&args.command[0]);
+    command.args(&args.command[1..]);
+    match &marks {
+        Some(server) => command.env(SOCKET, server.path()),
+        // That of another run around this one.
+        None => command.env_remove(SOCKET),
+    };
+    let mut child = command
         .spawn()
         .with_context(|| format!("cannot start {}; check the command after --", args.command[0]))?;
     let mut interrupted = false;
@@ -78,16 +89,14 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
         tokio::select! {
             status = child.wait() => break status?,
             pumped = session.pump() => pumped?,
-            _ = interrupt.recv() => {
+            mark = next_mark(&mut marks) => mark.settle(|name| session.mark(name)),
+            signal = signals.next() => {
                 interrupted = true;
-                forward(&child, libc::SIGINT);
-            }
-            _ = terminate.recv() => {
-                interrupted = true;
-                forward(&child, libc::SIGTERM);
+                forward(&child, signal);
             }
         }
     };
+    drop(marks);
     let code = exit_status(status);
     let outcome = session
         .finish(Run {
@@ -101,6 +110,14 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code as u8))
 }
 
+/// Waits for what a test suite says, if it can.
+async fn next_mark(marks: &mut Option<Server>) -> Pending {
+    match marks {
+        Some(server) => server.next().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Passes a signal on, unless the terminal already did: it signals the whole
 /// foreground process group, and a second Ctrl-C makes many programs give up
 /// their clean-up.
@@ -108,8 +125,9 @@ fn forward(child: &Child, signal: i32) {
     // SAFETY: plain system calls on descriptor 0 and process numbers; the
     // child has not been waited for, so its number is still its own.
     unsafe {
-        let from_terminal =
-            signal == libc::SIGINT && libc::isatty(0) == 1 && libc::tcgetpgrp(0) == libc::getpgrp();
+        let from_terminal = [libc::SIGINT, libc::SIGQUIT].contains(&signal)
+            && libc::isatty(0) == 1
+            && libc::tcgetpgrp(0) == libc::getpgrp();
         if let Some(pid) = child.id()
             && !from_terminal
         {

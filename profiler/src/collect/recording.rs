@@ -8,7 +8,8 @@ use super::clock::Clock;
 use super::sorted::Sorted;
 use super::table::{Entry, Role, Sealed, WORKLOAD, WRITTEN};
 use crate::profile::{
-    self, Each, ImageId, Kind, MarkSet, NameEntry, PathEntry, Profile, Run, SaveError, Streamed, VERSION,
+    self, Each, ImageId, Kind, MarkSet, NameEntry, PathEntry, Profile, Run, SaveError, Streamed,
+    VERSION,
 };
 
 /// One image's access profile as the collector holds it, some forty bytes a

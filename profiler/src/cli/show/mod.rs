@@ -25,7 +25,7 @@ pub struct Args {
     /// --removed a report.
     #[arg(required = true, value_name = "FILE")]
     file: Vec<PathBuf>,
-    /// Say which run, process and rule keep this path.
+    /// Say which run, test, process and rule keep this path.
     #[arg(long, value_name = "PATH", conflicts_with = "removed")]
     why: Option<OsString>,
     /// List removed paths with size and package, the largest first.

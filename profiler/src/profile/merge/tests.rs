@@ -16,7 +16,9 @@ fn profile(rng: &mut Rng) -> Profile {
     });
     profile.runs = (0..rng.usize(..3)).map(|_| run(rng)).collect();
     if rng.bool() {
-        profile.marks = [""].into_iter().chain(["a", "b", "c", "d"].into_iter().filter(|_| rng.bool()))
+        profile.marks = [""]
+            .into_iter()
+            .chain(["a", "b", "c", "d"].into_iter().filter(|_| rng.bool()))
             .map(String::from)
             .collect();
     }
@@ -126,10 +128,9 @@ fn nothing_that_was_seen_is_lost() {
                 let marks = mark_names(one, &entry.mark_set());
                 assert!(marks.is_subset(&mark_names(&all, &found.mark_set())));
             }
-            for (all_names, entry) in
-                [(&all.names, &one.names), (&all.missing, &one.missing)].into_iter().flat_map(
-                    |(all_names, names)| names.iter().map(move |entry| (all_names, entry)),
-                )
+            for (all_names, entry) in [(&all.names, &one.names), (&all.missing, &one.missing)]
+                .into_iter()
+                .flat_map(|(all_names, names)| names.iter().map(move |entry| (all_names, entry)))
             {
                 let found = all_names.iter().find(|found| found.name == entry.name).unwrap();
                 let marks = mark_names(one, &entry.mark_set());
@@ -177,12 +178,8 @@ fn a_test_of_one_name_is_one_test_wherever_it_stands_in_a_table() {
         let mut profile = Profile::new(ImageId::default());
         profile.marks = marks.iter().map(|&mark| mark.into()).collect();
         let marks = Some(set.parse().unwrap()).filter(|_| !set.is_empty());
-        profile.paths = vec![PathEntry {
-            path: path.into(),
-            marks,
-            runtime,
-            ..PathEntry::default()
-        }];
+        profile.paths =
+            vec![PathEntry { path: path.into(), marks, runtime, ..PathEntry::default() }];
         profile
     };
     let merged = union([
