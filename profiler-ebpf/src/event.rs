@@ -1,8 +1,15 @@
 //! From a touch to a record: known already? else put together and sent.
 //!
 //! The table of known names is asked first, so that the millionth touch costs
-//! one look-up. A record that finds no room takes its name out of the table
-//! again: the next touch tries anew, and the loss is counted.
+//! one look-up. It holds the epoch in which a name was last reported: user
+//! space begins a new one where a test begins, and every name is reported once
+//! more by its first touch there. The epoch is read once a touch, at the end of
+//! the system call or function; what a task does after it has seen that the
+//! epoch was changed falls into the new one, and what it had done before into
+//! the old one.
+//!
+//! A record that finds no room has its name marked as not sent: the next touch
+//! tries anew, and the loss is counted.
 
 use core::ffi::c_void;
 
@@ -16,7 +23,7 @@ use profiler_ebpf::{CHUNKS, HEADER, Header, Key, counter, flag, kind};
 use crate::group::{self, lose};
 use crate::kernel::{Place, Typed, current, field, probe};
 use crate::maps::{
-    BUFFER, EVENTS, FILL_MAX, NAME_MAX, RECENT, RECENT_TOUCHES, SCRATCH, SEEN, count,
+    BUFFER, EPOCH, EVENTS, FILL_MAX, NAME_MAX, RECENT, RECENT_TOUCHES, SCRATCH, SEEN, UNSENT, count,
 };
 use crate::{offset, setting};
 
@@ -459,15 +466,18 @@ pub extern "C" fn submit(slot: u32) -> u64 {
     let mut hash = hash(slot, buffer, name_len);
     hash = mix(mix(mix(mix(hash, ino), base.ino), exe), what);
     let key = Key { cgroup, touch: hash ^ hash >> 32 };
-    let mark = mix(key.touch, cgroup);
+    // SAFETY: a word, which user space writes whole. This target's compiler
+    // has no atomic load.
+    let epoch = unsafe { core::ptr::read_volatile(EPOCH.as_ptr()) };
+    let mark = mix(mix(key.touch, cgroup), epoch);
     let Some(recent) = RECENT.get_ptr_mut(mark as u32 & (RECENT_TOUCHES - 1)) else { return 0 };
     // SAFETY: this CPU's own; a program that comes in between writes a whole
     // word, too.
     if unsafe { *recent } == mark {
         return 0;
     }
-    // SAFETY: only asked whether it is there.
-    if unsafe { SEEN.get(&key) }.is_some() {
+    // SAFETY: a word, which is read whole.
+    if unsafe { SEEN.get(&key) }.is_some_and(|&last| last == epoch) {
         // SAFETY: as above.
         unsafe { *recent = mark };
         return 0;
@@ -478,7 +488,7 @@ pub extern "C" fn submit(slot: u32) -> u64 {
     if elsewhere {
         // The task has changed its root to another file system: a volume, or
         // one made to look like the image's. Not the image's files.
-        let _ = remember(group, &key);
+        let _ = remember(group, &key, epoch);
         return 0;
     }
     group::announce(slot, cgroup, dev, group);
@@ -500,7 +510,7 @@ pub extern "C" fn submit(slot: u32) -> u64 {
         } else if top != root {
             // On the filesystem that the rootfs is a directory of, but not in
             // that directory: a volume.
-            let _ = remember(group, &key);
+            let _ = remember(group, &key, epoch);
             return 0;
         }
         path_len = after - end;
@@ -532,13 +542,14 @@ pub extern "C" fn submit(slot: u32) -> u64 {
     header.kind = touch.kind;
     header.flags = flags;
     header.exe = exe;
+    header.epoch = epoch;
 
     let waiting = waiting();
     if !may_send(group, waiting) {
         lose(cgroup, counter::RING_FULL);
         return 0;
     }
-    let remembered = remember(group, &key);
+    let remembered = remember(group, &key, epoch);
     match remembered {
         Ok(()) => {}
         // EEXIST: another CPU reported the same in the meantime.
@@ -558,21 +569,38 @@ pub extern "C" fn submit(slot: u32) -> u64 {
         return 1;
     }
     lose(cgroup, counter::RING_FULL);
-    if remembered.is_ok() {
-        let _ = SEEN.remove(&key);
+    if remembered.is_ok()
+        && let Some(last) = SEEN.get_ptr_mut(&key)
+    {
+        // SAFETY: as in `remember`.
+        unsafe { *last = UNSENT };
     }
     0
 }
 
 /// Puts a touch into the table of known ones, if the group has not had its
-/// share of it yet.
+/// share of it yet; one that is there from an earlier epoch stays in its
+/// place.
 #[inline(always)]
-fn remember(group: *mut profiler_ebpf::Group, key: &Key) -> Result<(), i32> {
+fn remember(group: *mut profiler_ebpf::Group, key: &Key, epoch: u64) -> Result<(), i32> {
     const E2BIG: i32 = -7;
+    const EEXIST: i32 = -17;
+    if let Some(last) = SEEN.get_ptr_mut(key) {
+        // SAFETY: a value of a preallocated map from which nothing is removed,
+        // and a word, which is read and written whole. Two CPUs that come here
+        // at once may both report the name, which does no harm.
+        unsafe {
+            if *last == epoch {
+                return Err(EEXIST);
+            }
+            *last = epoch;
+        }
+        return Ok(());
+    }
     if group::get(group).names >= u64::from(setting!(budget)) {
         return Err(E2BIG);
     }
-    SEEN.insert(key, &1, u64::from(BPF_NOEXIST))?;
+    SEEN.insert(key, &epoch, u64::from(BPF_NOEXIST))?;
     group::get(group).names += 1;
     Ok(())
 }

@@ -149,6 +149,7 @@ fn tell(slot: u32, cgroup: u64, dev: u32) -> u64 {
     header.kind = kind::CGROUP;
     header.flags = 0;
     header.exe = 0;
+    header.epoch = 0;
     // At once: a container may be gone before its engine can be asked.
     u64::from(send(buffer, end, true))
 }

@@ -288,11 +288,14 @@ pub struct Header {
     /// Inode number of the task's executable, 0 when that is not a file of
     /// the rootfs.
     pub exe: u64,
+    /// The epoch in which it was touched: user space counts one up to have
+    /// each name reported once more.
+    pub epoch: u64,
 }
 
 /// Size of a record's fixed part in bytes.
 pub const HEADER: usize = size_of::<Header>();
-const _: () = assert!(HEADER == 64);
+const _: () = assert!(HEADER == 72);
 
 /// Key of the table of names already reported.
 #[repr(C)]

@@ -1,4 +1,7 @@
-//! Maps, and the read-only globals user space fills before loading.
+//! Maps, the read-only globals user space fills before loading, and the one
+//! it writes while the programs run.
+
+use core::sync::atomic::AtomicU64;
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, PerCpuArray, PerCpuHashMap, RingBuf};
@@ -44,9 +47,16 @@ pub mod slot {
     pub const COUNT: u32 = 10;
 }
 
-/// Names that were reported.
+/// Names that were reported, with the epoch of the last time, or [`UNSENT`].
 #[map]
-pub static SEEN: HashMap<Key, u8> = HashMap::with_max_entries(1 << 19, 0);
+pub static SEEN: HashMap<Key, u64> = HashMap::with_max_entries(1 << 19, 0);
+/// What stands in [`SEEN`] for a name whose record found no room.
+pub const UNSENT: u64 = u64::MAX;
+
+/// The current epoch, the only variable (`.bss`). It counts up; names reported
+/// in an earlier one are reported once more.
+#[unsafe(no_mangle)]
+pub static EPOCH: AtomicU64 = AtomicU64::new(0);
 
 /// The last touches that turned out to be known, by their hashes. The table of
 /// all of them is tens of megabytes, and each look-up there waits for memory;

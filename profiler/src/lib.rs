@@ -17,6 +17,7 @@ pub mod export;
 pub mod files;
 pub mod image;
 pub mod journal;
+pub mod mark;
 pub mod minimize;
 pub mod packages;
 mod parallel;

@@ -14,6 +14,7 @@ use crate::collect::{Collector, ContainerKey, Losses, Recording};
 use crate::container::oci::is_of_a_shim;
 use crate::container::{ContainerInfo, Engine, Registry, group_of, identify_path};
 use crate::journal::{Journal, JournalError};
+use crate::mark::Name;
 use crate::profile::Run;
 
 /// Why a session could not start or go on.
@@ -26,6 +27,22 @@ pub enum SessionError {
     #[error("cannot read events from the kernel: {0}; the profile would not be whole, run again")]
     Poll(#[source] io::Error),
 }
+
+/// Why a test could not be begun or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum MarkError {
+    /// What is kept of them would grow without end.
+    #[error(
+        "{MARKS_MAX} marks were set in this run, and no more are taken; profile in several runs"
+    )]
+    TooMany,
+    /// The programs could not be told.
+    #[error("the kernel refused to change the epoch: {0}; run again")]
+    Kernel(#[source] io::Error),
+}
+
+/// Most marks of a session.
+const MARKS_MAX: usize = 1 << 18;
 
 /// Which containers count.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +66,9 @@ pub struct Session {
     found: Found,
     resolving: JoinSet<Resolved>,
     started: String,
+    /// The test that goes on, and how many were begun or ended.
+    test: Option<Name>,
+    marks: usize,
     journal: Option<Journal>,
 }
 
@@ -101,6 +121,8 @@ impl Session {
             found: Found::new(filter, earlier),
             resolving: JoinSet::new(),
             started: jiff::Timestamp::now().to_string(),
+            test: None,
+            marks: 0,
             journal: None,
         })
     }
@@ -124,6 +146,29 @@ impl Session {
         run.blind_spots = tier.blind_spots().iter().map(|&spot| spot.to_owned()).collect();
         run.kernel = kernel_release();
         run
+    }
+
+    /// Begins a test, or ends the one that goes on without beginning one. On
+    /// return the switch is made: what was touched before belongs to what was
+    /// before, what is touched from now on to this. A name that was there
+    /// before is the same test once more.
+    ///
+    /// # Errors
+    /// See [`MarkError`]; nothing is changed then.
+    pub fn mark(&mut self, test: Option<Name>) -> Result<(), MarkError> {
+        if test == self.test {
+            return Ok(());
+        }
+        if self.marks == MARKS_MAX {
+            return Err(MarkError::TooMany);
+        }
+        let epoch = self.probe.advance().map_err(MarkError::Kernel)?;
+        self.marks += 1;
+        self.test.clone_from(&test);
+        // Before any event of it can be taken in.
+        let event = Event::Mark { epoch, name: test.map(String::from) };
+        take(&mut self.collector, &mut self.journal, event);
+        Ok(())
     }
 
     /// Adds what a running container has open or mapped.

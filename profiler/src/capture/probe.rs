@@ -6,12 +6,13 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
-use aya::maps::{MapData, PerCpuArray, PerCpuHashMap, RingBuf};
+use aya::maps::{Array, MapData, PerCpuArray, PerCpuHashMap, RingBuf};
 use aya::programs::{BtfTracePoint, Program, ProgramError};
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use profiler_ebpf::{Offsets, SYSCALLS, Settings, URING_OPS, counter};
 use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 
 use super::btf::{Btf, BtfError};
 use super::event::{Event, decode};
@@ -86,6 +87,10 @@ pub struct Probe {
     ring: AsyncFd<RingBuf<MapData>>,
     counters: PerCpuArray<MapData, u64>,
     losses: PerCpuHashMap<MapData, u64, [u64; counter::COUNT as usize]>,
+    /// The kernel side's variable, see [`advance`](Self::advance).
+    epoch: (u64, Array<MapData, u64>),
+    /// When records that wake nobody up are to be read.
+    due: Instant,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     tier: Tier,
     host_dev: u32,
@@ -210,11 +215,15 @@ impl Probe {
         let counters = PerCpuArray::try_from(counters).map_err(|error| refused(&error))?;
         let losses = ebpf.take_map("LOSSES").expect("the object has this map");
         let losses = PerCpuHashMap::try_from(losses).map_err(|error| refused(&error))?;
+        let epoch = ebpf.take_map(".bss").expect("the object has this map");
+        let epoch = Array::try_from(epoch).map_err(|error| refused(&error))?;
         Ok(Self {
             ebpf,
             ring,
             counters,
             losses,
+            epoch: (0, epoch),
+            due: Instant::now() + INTERVAL,
             logger,
             tier,
             host_dev: host.host_dev,
@@ -233,6 +242,20 @@ impl Probe {
         self.host_dev
     }
 
+    /// Begins a new epoch, in which the first touch of each name is reported
+    /// once more, and returns its number; they count from 1. On return every
+    /// touch that begins from now on falls into it, and none that has ended by
+    /// now.
+    ///
+    /// # Errors
+    /// When the kernel refuses the change; the epoch is then what it was.
+    pub fn advance(&mut self) -> io::Result<u64> {
+        let (current, variable) = &mut self.epoch;
+        variable.set(0, *current + 1, 0).map_err(io::Error::other)?;
+        *current += 1;
+        Ok(*current)
+    }
+
     /// Waits for records, a tenth of a second at most, and hands each to
     /// `sink`; returns when all that were there have been read. The kernel
     /// side wakes this up when a container appears and when the ring fills.
@@ -240,7 +263,8 @@ impl Probe {
     /// # Errors
     /// When the ring buffer cannot be polled.
     pub async fn next(&mut self, sink: &mut impl FnMut(Event)) -> io::Result<()> {
-        match tokio::time::timeout(INTERVAL, self.ring.readable_mut()).await {
+        // Whatever cancelled the last wait: this one is not a whole one more.
+        match tokio::time::timeout_at(self.due, self.ring.readable_mut()).await {
             Ok(guard) => {
                 let mut guard = guard?;
                 // Before the drain: what comes while it runs wakes us again.
@@ -249,6 +273,7 @@ impl Probe {
             }
             Err(_) => self.undecodable += drain(self.ring.get_mut(), sink),
         }
+        self.due = Instant::now() + INTERVAL;
         self.flush();
         Ok(())
     }

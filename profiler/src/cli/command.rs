@@ -1,12 +1,13 @@
 //! A command that runs while a session watches, and the signals meant for it.
 
-use std::io;
 use std::process::ExitStatus;
 
 use anyhow::Context as _;
+use profiler::mark::{Pending, SOCKET, Server};
 use profiler::session::Session;
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::signals::Signals;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,57 +19,36 @@ pub struct Ended {
     pub interrupted: bool,
 }
 
-/// The signals that tell this program to stop. From the moment they are
-/// listened to they do not end it, so that it can put things in order.
-#[derive(Debug)]
-pub struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    /// None where the caller wants it ignored, as `nohup` does.
-    hangup: Option<Signal>,
+/// A command that has started.
+pub struct Started {
+    child: Child,
+    /// Where it can mark its tests; none when there is no room for a socket.
+    marks: Option<Server>,
 }
 
-impl Signals {
-    /// Listens from now on.
-    ///
-    /// # Errors
-    /// When the handlers cannot be installed.
-    pub fn listen() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: match is_ignored(libc::SIGHUP) {
-                true => None,
-                false => Some(signal(SignalKind::hangup())?),
-            },
-        })
-    }
-
-    /// The next one's number. Safe to cancel.
-    pub async fn next(&mut self) -> i32 {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => hangup.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.interrupt.recv() => libc::SIGINT,
-            _ = self.terminate.recv() => libc::SIGTERM,
-            _ = hangup => libc::SIGHUP,
-        }
-    }
-}
-
-/// Starts a command.
+/// Starts a command, with the socket for its marks in its environment.
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn start(mut command: Command) -> anyhow::Result<Child> {
-    command.spawn().with_context(|| {
+pub fn start(mut command: Command) -> anyhow::Result<Started> {
+    let marks = Server::start()
+        .map_err(|error| {
+            log::warn!(
+                "tests cannot be marked: no socket for it in {}: {error}; free some room there, or set TMPDIR",
+                std::env::temp_dir().display()
+            );
+        })
+        .ok();
+    match &marks {
+        Some(server) => command.env(SOCKET, server.path()),
+        // That of another run around this one.
+        None => command.env_remove(SOCKET),
+    };
+    let child = command.spawn().with_context(|| {
         let program = command.as_std().get_program().to_string_lossy();
         format!("cannot start {program}; check the command after --")
-    })
+    })?;
+    Ok(Started { child, marks })
 }
 
 /// Runs a command to its end, as [`start`] and [`follow`] do.
@@ -89,9 +69,10 @@ pub async fn run(
 /// When the session fails: the command runs on then.
 pub async fn follow(
     session: &mut Session,
-    mut child: Child,
+    started: Started,
     signals: &mut Signals,
 ) -> anyhow::Result<Ended> {
+    let Started { mut child, mut marks } = started;
     let mut interrupted = false;
     loop {
         tokio::select! {
@@ -99,11 +80,20 @@ pub async fn follow(
                 return Ok(Ended { status: exit_status(status?), interrupted });
             }
             pumped = session.pump() => pumped?,
+            mark = next_mark(&mut marks) => mark.settle(|name| session.mark(name)),
             signal = signals.next() => {
                 interrupted = true;
                 forward(&child, signal);
             }
         }
+    }
+}
+
+/// Waits for what a test suite says, if it can.
+async fn next_mark(marks: &mut Option<Server>) -> Pending {
+    match marks {
+        Some(server) => server.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -114,24 +104,14 @@ fn forward(child: &Child, signal: i32) {
     // SAFETY: plain system calls on descriptor 0 and process numbers; the
     // child has not been waited for, so its number is still its own.
     unsafe {
-        let from_terminal =
-            signal == libc::SIGINT && libc::isatty(0) == 1 && libc::tcgetpgrp(0) == libc::getpgrp();
+        let from_terminal = [libc::SIGINT, libc::SIGQUIT].contains(&signal)
+            && libc::isatty(0) == 1
+            && libc::tcgetpgrp(0) == libc::getpgrp();
         if let Some(pid) = child.id()
             && !from_terminal
         {
             libc::kill(pid as i32, signal);
         }
-    }
-}
-
-/// Whether this program was started with the signal ignored.
-fn is_ignored(signal: i32) -> bool {
-    // SAFETY: the call writes the action, all of whose bits may be zero, and
-    // changes nothing.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, std::ptr::null(), &mut action) == 0
-            && action.sa_sigaction == libc::SIG_IGN
     }
 }
 

@@ -1,4 +1,4 @@
-//! `profiler coverage`: what the runs so far say about the next one.
+//! `profiler coverage`: what the runs or tests so far say about the next one.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use profiler::coverage::{Collector, Coverage, in_profile};
+use profiler::coverage::{Collector, Coverage, Unit, in_profile};
 use profiler::files::write_whole;
 use profiler::image::{OpenOptions, Platform, Reference, SourceImage, Tree};
 use profiler::minimize::{self, Allow};
@@ -27,6 +27,10 @@ pub struct Args {
     /// run wrote or made.
     #[arg(long, value_name = "REF")]
     image: Option<Reference>,
+    /// What is counted: profiles, or the tests that `profiler mark` named;
+    /// without it, tests where there are any.
+    #[arg(long, value_enum, value_name = "UNIT")]
+    by: Option<By>,
     /// How to print.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -43,6 +47,14 @@ enum Format {
     Table,
     /// For programs.
     Json,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum By {
+    /// A profile is a unit.
+    Run,
+    /// A test is a unit.
+    Mark,
 }
 
 /// What is printed as JSON.
@@ -67,6 +79,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     };
     let mut collector = Collector::default();
     let mut looked = Looked::default();
+    let mut merged = Vec::new();
     // One after the other: of each only what is counted stays in memory.
     for path in &args.profile {
         let profile = profile::load(path)?;
@@ -77,12 +90,25 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
             minimize::check(source, std::slice::from_ref(&profile), allow).map_err(refuse)?;
         }
         if profile.runs.len() > 1 {
-            log::warn!("{name} holds {} runs, which count as one", profile.runs.len());
+            merged.push((name.clone(), profile.runs.len()));
         }
         collector.add(&name, &profile, counts)?;
         looked.add(&name, &profile);
     }
-    let coverage = collector.coverage();
+    let unit = match args.by {
+        Some(By::Run) => Unit::Run,
+        Some(By::Mark) if collector.unit() != Unit::Mark => anyhow::bail!(
+            "no profile has marks; name the tests with `profiler mark`, or leave --by out"
+        ),
+        Some(By::Mark) => Unit::Mark,
+        None => collector.unit(),
+    };
+    if unit == Unit::Run {
+        for (name, runs) in merged {
+            log::warn!("{name} holds {runs} runs, which count as one");
+        }
+    }
+    let coverage = collector.coverage(unit);
     let text = match args.format {
         Format::Table => table(&coverage, collector.left_out()),
         Format::Json => {
@@ -137,17 +163,22 @@ pub fn gate(gates: &Gates, profiles: &[Profile], tree: &Tree<'_>) -> anyhow::Res
     {
         log::warn!("{why}; if the image does more, so should the tests");
     }
-    Ok(gates.hold(&looked, &collector.coverage())?)
+    Ok(gates.hold(&looked, &collector.coverage(collector.unit()))?)
 }
 
 /// The curve, and what follows from it in words.
 fn table(coverage: &Coverage, left_out: usize) -> String {
     let mut text = String::new();
+    let noun = coverage.by.noun();
+    let ground = (coverage.by == Unit::Mark).then_some("(outside of marks)");
     let names: Vec<_> = coverage.runs.iter().map(|run| printable(&run.name)).collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(3);
+    let widths = names.iter().map(|name| name.chars().count());
+    let width = widths.chain(ground.map(str::len)).max().unwrap_or(0).max(noun.len());
     // Writing into a string cannot fail.
-    let _ =
-        writeln!(text, "{:width$} {:>8} {:>8} {:>8} {:>8}", "run", "paths", "new", "all", "alone");
+    let _ = writeln!(text, "{noun:width$} {:>8} {:>8} {:>8} {:>8}", "paths", "new", "all", "alone");
+    if let Some(ground) = ground {
+        let _ = writeln!(text, "{ground:width$} {0:>8} {0:>8} {0:>8} {1:>8}", coverage.ground, "-");
+    }
     for (run, name) in coverage.runs.iter().zip(&names) {
         let _ = writeln!(
             text,
@@ -157,16 +188,19 @@ fn table(coverage: &Coverage, left_out: usize) -> String {
     }
     let _ = writeln!(
         text,
-        "\npaths touched by one run alone {}, by two runs {}, by any {}; not counted {left_out}",
+        "\npaths touched by one {noun} alone {}, by two {noun}s {}, by any {}; not counted {left_out}",
         coverage.singletons, coverage.doubletons, coverage.paths
     );
     match &coverage.estimate {
-        None => text.push_str("one run tells nothing about the next one: profile at least two\n"),
+        None => {
+            let _ =
+                writeln!(text, "one {noun} tells nothing about the next one: profile at least two");
+        }
         Some(estimate) => {
             let percent = |share: f64| share * 100.0;
             let _ = writeln!(
                 text,
-                "chance that the next run touches something unseen: {:.1} % (95 % interval: {:.1} % to {:.1} %)\n\
+                "chance that the next {noun} touches something unseen: {:.1} % (95 % interval: {:.1} % to {:.1} %)\n\
                  new paths that it brings, on average: {:.2}\n\
                  touches that fall on paths seen: {:.2} %",
                 percent(estimate.unseen),

@@ -130,13 +130,17 @@ impl Gate {
             }),
             Self::Unseen(limit) => match coverage.estimate {
                 None => Some(format!(
-                    "{self}: {} run tells nothing about the next one; profile at least two",
-                    coverage.runs.len()
+                    "{self}: {} {} tells nothing about the next one; profile at least two",
+                    coverage.runs.len(),
+                    coverage.by.noun()
                 )),
                 Some(estimate) if estimate.unseen > limit => Some(format!(
-                    "{self}: the next run touches something unseen with a chance of {:.3} (95 %: {:.3} to {:.3}); \
-                     profile more runs",
-                    estimate.unseen, estimate.interval.low, estimate.interval.high
+                    "{self}: the next {noun} touches something unseen with a chance of {:.3} (95 %: {:.3} to {:.3}); \
+                     profile more {noun}s",
+                    estimate.unseen,
+                    estimate.interval.low,
+                    estimate.interval.high,
+                    noun = coverage.by.noun()
                 )),
                 Some(_) => None,
             },

@@ -12,6 +12,7 @@ mod doctor;
 mod export;
 mod gate;
 mod man;
+mod mark;
 mod merge;
 mod minimize;
 mod output;
@@ -20,6 +21,7 @@ mod record;
 mod recover;
 mod run;
 mod show;
+mod signals;
 mod stdout;
 mod terminal;
 mod trial;
@@ -66,6 +68,8 @@ enum Command {
     Verify(verify::Args),
     /// Write a profile's allow-list for another image builder.
     Export(export::Args),
+    /// Begin or end a named test of the run around this command.
+    Mark(mark::Args),
     /// Fold profiles of one image into one.
     Merge(merge::Args),
     /// Compare two profiles.
@@ -114,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Minimize(args) => (2, minimize::run(*args, cli.quiet)),
         Command::Verify(args) => (2, verify::run(args, cli.quiet)),
         Command::Export(args) => (2, export::run(args, cli.quiet)),
+        Command::Mark(args) => (2, mark::run(args)),
         Command::Merge(args) => (2, merge::run(args, cli.quiet)),
         Command::Diff(args) => (2, diff::run(args)),
         Command::Show(args) => (2, show::run(args)),

@@ -8,8 +8,9 @@ use profiler::profile::Run;
 use profiler::session::{Filter, Session};
 use tokio::process::Command;
 
-use super::command::{self, Ended, Signals};
+use super::command::{self, Ended};
 use super::output;
+use super::signals::Signals;
 
 /// Arguments of `profiler run`.
 #[derive(Debug, clap::Args)]

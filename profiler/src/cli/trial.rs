@@ -12,7 +12,8 @@ use profiler::verify::Findings;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
-use super::command::{self, Ended, Signals};
+use super::command::{self, Ended};
+use super::signals::Signals;
 use super::terminal;
 
 /// What names the image for the command.

@@ -21,6 +21,7 @@ mod bytes;
 mod chunks;
 pub(crate) mod clock;
 mod index;
+mod marks;
 mod recording;
 mod sorted;
 mod table;
@@ -37,6 +38,7 @@ use crate::capture::{Event, Touch};
 use crate::container::oci::unknown_id;
 use crate::container::{ContainerInfo, Engine, Group, identify};
 use crate::profile::{ImageId, Kind, Lost, Run};
+use marks::{Test, Tests};
 use table::{Mark, Role, Table, WORKLOAD, WRITTEN};
 
 /// A container as the control group's name tells it.
@@ -123,6 +125,7 @@ pub struct Collector {
     by_rootfs: HashMap<u32, usize>,
     /// By control group.
     lost: HashMap<u64, Lost>,
+    tests: Tests,
 }
 
 impl Collector {
@@ -143,6 +146,7 @@ impl Collector {
             by_cgroup: HashMap::new(),
             by_rootfs: HashMap::new(),
             lost: HashMap::new(),
+            tests: Tests::default(),
         }
     }
 
@@ -169,8 +173,13 @@ impl Collector {
             }
             Event::Touch(touch) => {
                 let Some(place) = self.owner(touch) else { return Learnt::default() };
-                let changed = self.containers[place].keep(&self.clock, touch);
+                let test = self.tests.of(touch.epoch);
+                let changed = self.containers[place].keep(&self.clock, touch, test);
                 Learnt { place, changed, ..Learnt::default() }
+            }
+            Event::Mark { epoch, name } => {
+                self.tests.begin(*epoch, name.clone());
+                Learnt { changed: true, ..Learnt::default() }
             }
         }
     }
@@ -179,7 +188,8 @@ impl Collector {
     /// told it or [`add`](Self::add). Whether it is a new one, as
     /// [`Learnt::changed`]; none when there is no such container.
     pub fn keep(&mut self, place: usize, touch: &Touch) -> Option<bool> {
-        Some(self.containers.get_mut(place)?.keep(&self.clock, touch))
+        let test = self.tests.of(touch.epoch);
+        Some(self.containers.get_mut(place)?.keep(&self.clock, touch, test))
     }
 
     /// The containers that are new, and whether anything is.
@@ -422,12 +432,20 @@ impl Collector {
                 None => *merged = Some(table),
             }
         }
+        let (names, places) = self.tests.table();
         images
             .into_values()
             .map(|(image, mut run, table)| {
                 let table = table.unwrap_or_default();
                 run.lost += Lost { unreadable: table.dropped, ..Lost::default() };
-                Recording { image: image.clone(), run, table: table.seal(), clock: self.clock }
+                Recording {
+                    image: image.clone(),
+                    run,
+                    marks: names.clone(),
+                    places: places.clone(),
+                    table: table.seal(),
+                    clock: self.clock,
+                }
             })
             .collect()
     }
@@ -441,13 +459,13 @@ impl Container {
     }
 
     /// Whether the touch changes what is known, [`Counts`] apart.
-    fn keep(&mut self, clock: &Clock, touch: &Touch) -> bool {
+    fn keep(&mut self, clock: &Clock, touch: &Touch, test: Test) -> bool {
         let before = self.table.revision;
-        self.note(clock, touch);
+        self.note(clock, touch, test);
         self.table.revision != before
     }
 
-    fn note(&mut self, clock: &Clock, touch: &Touch) {
+    fn note(&mut self, clock: &Clock, touch: &Touch, test: Test) {
         self.dev = touch.dev;
         let exe = if touch.foreign_exe { 0 } else { touch.exe_ino };
         let Some(task) = self.table.task(&touch.comm, touch.dev, exe) else {
@@ -465,7 +483,7 @@ impl Container {
             Mark { first: clock.millis(touch.time), task, kinds: 1 << touch.kind as u8, flags };
         if touch.missing {
             if let Some(name) = &touch.name {
-                self.keep_missing(name.as_bytes(), mark);
+                self.keep_missing(name.as_bytes(), mark, test);
             }
             return;
         }
@@ -473,10 +491,10 @@ impl Container {
         if let Some(name) = &touch.name
             && touch.path.as_ref() != Some(name)
         {
-            self.table.note(Role::Name, name.as_bytes(), mark);
+            self.table.note(Role::Name, name.as_bytes(), mark, test);
         }
         if let Some(path) = &touch.path {
-            let node = self.table.note(Role::Path, path.as_bytes(), mark);
+            let node = self.table.note(Role::Path, path.as_bytes(), mark, test);
             if touch.kind == Kind::Exec
                 && let Some(node) = node
             {
@@ -485,10 +503,10 @@ impl Container {
         }
     }
 
-    fn keep_missing(&mut self, name: &[u8], mark: Mark) {
+    fn keep_missing(&mut self, name: &[u8], mark: Mark, test: Test) {
         if self.table.count(Role::Missing) < MISSING_MAX || self.table.contains(Role::Missing, name)
         {
-            self.table.note(Role::Missing, name, mark);
+            self.table.note(Role::Missing, name, mark, test);
         } else {
             self.missing_dropped += 1;
         }
@@ -525,6 +543,7 @@ mod tests {
             missing: false,
             foreign_exe: false,
             cut: false,
+            epoch: 0,
             time: 0,
             ino: 1,
             exe_ino: 0,

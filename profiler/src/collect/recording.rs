@@ -8,7 +8,8 @@ use super::clock::Clock;
 use super::sorted::Sorted;
 use super::table::{Entry, Role, Sealed, WORKLOAD, WRITTEN};
 use crate::profile::{
-    self, Each, ImageId, Kind, NameEntry, PathEntry, Profile, Run, SaveError, Streamed, VERSION,
+    self, Each, ImageId, Kind, MarkSet, NameEntry, PathEntry, Profile, Run, SaveError, Streamed,
+    VERSION,
 };
 
 /// One image's access profile as the collector holds it, some forty bytes a
@@ -17,6 +18,9 @@ use crate::profile::{
 pub struct Recording {
     pub(super) image: ImageId,
     pub(super) run: Run,
+    /// The profile's table, and each test's place in it.
+    pub(super) marks: Vec<String>,
+    pub(super) places: Vec<u32>,
     pub(super) table: Sealed,
     pub(super) clock: Clock,
 }
@@ -55,9 +59,10 @@ impl Recording {
                 version: VERSION,
                 image: &self.image,
                 runs: std::slice::from_ref(&self.run),
+                marks: &self.marks,
                 paths: Each(|| entries(Role::Path).map(|entry| self.path_entry(entry))),
-                names: Each(|| self.names(&sorted).map(name_entry)),
-                missing: Each(|| entries(Role::Missing).map(missing_entry)),
+                names: Each(|| self.names(&sorted).map(|entry| self.name_entry(entry))),
+                missing: Each(|| entries(Role::Missing).map(|entry| self.missing_entry(entry))),
             },
             path,
         )
@@ -69,9 +74,10 @@ impl Recording {
         let entries = |role| self.table.entries(role, &sorted);
         let mut profile = Profile::new(self.image.clone());
         profile.runs.push(self.run.clone());
+        profile.marks.clone_from(&self.marks);
         profile.paths = entries(Role::Path).map(|entry| self.path_entry(entry)).collect();
-        profile.names = self.names(&sorted).map(name_entry).collect();
-        profile.missing = entries(Role::Missing).map(missing_entry).collect();
+        profile.names = self.names(&sorted).map(|entry| self.name_entry(entry)).collect();
+        profile.missing = entries(Role::Missing).map(|entry| self.missing_entry(entry)).collect();
         profile
     }
 
@@ -97,21 +103,34 @@ impl Recording {
             exe: entry.exe().map(Into::into),
             exes: entry.exes(),
             first: Some(self.clock.text(entry.mark.first)),
+            marks: self.mark_set(&entry),
             path: entry.name.into(),
         }
     }
-}
 
-/// A name that was found: the files it led to tell the executables.
-fn name_entry(entry: Entry<'_>) -> NameEntry {
-    let kinds = kinds(entry.mark.kinds);
-    NameEntry { kinds, comm: entry.comm(), exe: None, name: entry.name.into() }
-}
+    /// A name that was found: the files it led to tell the executables.
+    fn name_entry(&self, entry: Entry<'_>) -> NameEntry {
+        NameEntry {
+            kinds: kinds(entry.mark.kinds),
+            comm: entry.comm(),
+            exe: None,
+            marks: self.mark_set(&entry),
+            name: entry.name.into(),
+        }
+    }
 
-/// A name that was not found.
-fn missing_entry(entry: Entry<'_>) -> NameEntry {
-    let exe = entry.exe().map(Into::into);
-    NameEntry { exe, ..name_entry(entry) }
+    /// A name that was not found.
+    fn missing_entry(&self, entry: Entry<'_>) -> NameEntry {
+        let exe = entry.exe().map(Into::into);
+        NameEntry { exe, ..self.name_entry(entry) }
+    }
+
+    /// What does not go without saying, which is the same there and here.
+    fn mark_set(&self, entry: &Entry<'_>) -> Option<MarkSet> {
+        let mut places: Vec<u32> = entry.tests()?.map(|test| self.places[test as usize]).collect();
+        places.sort_unstable();
+        Some(places.into_iter().collect())
+    }
 }
 
 // A mark has eight bits for them.

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use super::chunks::Chunks;
 use super::index::Index;
+use super::marks::{Test, Touched};
 use super::sorted::Sorted;
 use super::tree::{NONE, NodeId, Nodes, Tree};
 
@@ -134,6 +135,7 @@ pub struct Table {
     /// Node and executable of touches of paths by another executable than the
     /// first touch's.
     further: Index<u64>,
+    touched: Touched,
     state: RandomState,
     /// Touches there was no room for.
     pub dropped: u64,
@@ -156,6 +158,7 @@ impl Default for Table {
             task_index: HashMap::new(),
             executables: Executables::default(),
             further: Index::default(),
+            touched: Touched::default(),
             state: RandomState::new(),
             dropped: 0,
             revision: 0,
@@ -209,11 +212,16 @@ impl Table {
         Some(task)
     }
 
-    /// Notes a touch of `name`, whose node it returns. Where there is no room
-    /// the touch counts as [`dropped`](Self::dropped).
-    pub fn note(&mut self, role: Role, name: &[u8], touch: Mark) -> Option<NodeId> {
+    /// Notes a touch of `name`, whose node it returns, during a test. Where
+    /// there is no room the touch counts as [`dropped`](Self::dropped).
+    pub fn note(&mut self, role: Role, name: &[u8], touch: Mark, test: Test) -> Option<NodeId> {
         let node = self.tree.insert(role.root(), name);
-        self.note_at(role, node, touch);
+        let before = self.note_at(role, node, touch);
+        if touch.flags & WORKLOAD != 0
+            && let Some(node) = node
+        {
+            self.revision += u64::from(self.touched.add(node, test, before));
+        }
         node
     }
 
@@ -222,20 +230,22 @@ impl Table {
         self.revision += u64::from(self.executables.learn(dev, ino, path));
     }
 
-    fn note_at(&mut self, role: Role, node: Option<NodeId>, touch: Mark) {
+    /// Returns whether one of the container's own programs had touched it
+    /// before.
+    fn note_at(&mut self, role: Role, node: Option<NodeId>, touch: Mark) -> bool {
         while self.marks.len() < self.tree.nodes().len() {
             self.marks.push(Mark::default());
         }
         let Some(node) = node else {
             self.dropped += 1;
-            return;
+            return false;
         };
         let mark = self.marks.get_mut(node);
         if mark.kinds == 0 {
             *mark = Mark { flags: touch.flags | (role as u8) << ROLE, ..touch };
             self.counts[role as usize] += 1;
             self.revision += 1;
-            return;
+            return false;
         }
         let before = (mark.kinds, mark.flags, mark.first);
         mark.kinds |= touch.kinds;
@@ -246,11 +256,13 @@ impl Table {
             std::mem::swap(&mut mark.task, &mut other);
         }
         self.revision += u64::from(before != (mark.kinds, mark.flags, mark.first));
+        let (_, flags, _) = before;
         let exe = |task: u32| self.tasks[task as usize].1;
         if role == Role::Path && exe(other) != exe(mark.task) {
             let other = pair(node, exe(other));
             self.add_further(other);
         }
+        flags & WORKLOAD != 0
     }
 
     fn add_further(&mut self, pair: u64) {
@@ -263,8 +275,9 @@ impl Table {
 
     /// Takes in the table of another container, which is freed on the way.
     pub fn absorb(&mut self, from: Self) {
-        let Self { tree, marks, tasks, executables, further, dropped, .. } = from;
+        let Self { tree, marks, tasks, executables, further, touched, dropped, .. } = from;
         self.dropped = self.dropped.saturating_add(dropped);
+        let mut touched = self.touched.absorb(touched);
         let nodes = tree.into_nodes();
         let exes: Vec<ExeId> = executables
             .paths
@@ -299,7 +312,14 @@ impl Table {
             let mark = marks.next().unwrap_or_default();
             if mark.kinds != 0 {
                 match tasks[mark.task as usize] {
-                    Some(task) => self.note_at(mark.role(), node, Mark { task, ..mark }),
+                    Some(task) => {
+                        let before = self.note_at(mark.role(), node, Mark { task, ..mark });
+                        if mark.flags & WORKLOAD != 0
+                            && let Some(node) = node
+                        {
+                            self.touched.unite(node, before, &mut touched, id);
+                        }
+                    }
                     None => self.dropped += 1,
                 }
             }
@@ -328,6 +348,7 @@ impl Table {
             tasks: self.tasks,
             executables: self.executables.paths,
             further,
+            touched: self.touched,
         }
     }
 }
@@ -342,6 +363,7 @@ pub struct Sealed {
     executables: Vec<NodeId>,
     /// Sorted.
     further: Vec<u64>,
+    touched: Touched,
 }
 
 /// A name that was touched.
@@ -420,6 +442,12 @@ impl Entry<'_> {
         1 + others as u32
     }
 
+    /// The tests that touched it, in no order; none where that goes without
+    /// saying, see [`Touched`].
+    pub fn tests(&self) -> Option<impl Iterator<Item = Test> + '_> {
+        self.table.touched.tests(self.node)
+    }
+
     fn first_exe(&self) -> ExeId {
         self.table.tasks[self.mark.task as usize].1
     }
@@ -429,6 +457,7 @@ impl Entry<'_> {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use super::super::marks::OUTSIDE;
     use super::*;
 
     fn mark(table: &mut Table, first: u32, exe: u64) -> Mark {
@@ -438,12 +467,12 @@ mod tests {
 
     fn touch(table: &mut Table, path: &str, first: u32, exe: u64) {
         let mark = mark(table, first, exe);
-        table.note(Role::Path, path.as_bytes(), mark);
+        table.note(Role::Path, path.as_bytes(), mark, OUTSIDE);
     }
 
     fn run(table: &mut Table, path: &str, ino: u64) {
         let mark = mark(table, 0, 0);
-        let node = table.note(Role::Path, path.as_bytes(), mark).unwrap();
+        let node = table.note(Role::Path, path.as_bytes(), mark, OUTSIDE).unwrap();
         table.executed(1, ino, node);
     }
 
@@ -500,7 +529,7 @@ mod tests {
         let mut table = Table::default();
         let long = vec![b'x'; 1 << 16];
         let touch = mark(&mut table, 0, 0);
-        assert_eq!(table.note(Role::Path, &[b"/a/", &long[..]].concat(), touch), None);
+        assert_eq!(table.note(Role::Path, &[b"/a/", &long[..]].concat(), touch, OUTSIDE), None);
         assert_eq!((table.dropped, table.count(Role::Path)), (1, 0));
         let mut other = Table::default();
         other.absorb(table);
@@ -516,6 +545,7 @@ mod tests {
             flags: u8,
             first: Option<u32>,
             exes: BTreeSet<u64>,
+            tests: BTreeSet<Test>,
         }
         for seed in 0..100 {
             let mut random = fastrand::Rng::with_seed(seed);
@@ -536,11 +566,16 @@ mod tests {
                     let (first, flags) = (random.u32(..50), random.u8(..4));
                     let kinds = 1 << random.u8(..8);
                     let task = table.task("x", 1, exe).unwrap();
-                    table.note(role, &name, Mark { first, task, kinds, flags }).unwrap();
+                    let mark = Mark { first, task, kinds, flags };
+                    let test = random.u32(..4);
+                    table.note(role, &name, mark, test).unwrap();
                     let entry = plain.entry((role as u8, name)).or_default();
                     entry.kinds |= kinds;
                     entry.flags |= flags;
                     entry.first = Some(entry.first.map_or(first, |old| old.min(first)));
+                    if flags & WORKLOAD != 0 {
+                        entry.tests.insert(test);
+                    }
                     entry.exes.insert(if exe == 0 { 0 } else { u64::from(container) * 10 + exe });
                 }
                 whole.absorb(table);
@@ -557,6 +592,12 @@ mod tests {
                 assert_eq!(entry.mark.kinds, plain.kinds);
                 assert_eq!(entry.mark.flags & 3, plain.flags);
                 assert_eq!(Some(entry.mark.first), plain.first);
+                let tests: BTreeSet<Test> = match entry.tests() {
+                    Some(tests) => tests.collect(),
+                    None if plain.flags & WORKLOAD != 0 => [OUTSIDE].into(),
+                    None => BTreeSet::new(),
+                };
+                assert_eq!(tests, plain.tests, "{seed}");
                 if *role == Role::Path {
                     assert_eq!(entry.exes() as usize, plain.exes.len(), "{seed} {:?}", key);
                 }

@@ -87,6 +87,7 @@ fn process_touches(pid: u32, mounts: &Mounts, touches: &mut Vec<Touch>) {
             missing: false,
             foreign_exe: exe_ino == 0,
             cut: false,
+            epoch: 0,
             time: 0,
             ino: file.ino,
             exe_ino,

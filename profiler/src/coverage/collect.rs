@@ -1,9 +1,9 @@
 //! From profiles to a sample.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::{Coverage, Sample};
-use crate::profile::{ImageId, Kind, PathEntry, Profile};
+use super::{Coverage, Sample, Unit};
+use crate::profile::{ImageId, Kind, OUTSIDE, PathEntry, Profile};
 
 /// Why profiles make no sample.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,12 +44,65 @@ pub struct Collector {
     /// Profile by the containers of its runs.
     runs: HashMap<String, String>,
     sample: Sample,
+    tests: Tests,
     left_out: usize,
 }
 
+/// What each test touched, by name.
+#[derive(Debug, Default)]
+struct Tests {
+    /// Each path's number.
+    paths: HashMap<Vec<u8>, u32>,
+    by_name: BTreeMap<String, Vec<u32>>,
+    /// What nothing or not only tests touched.
+    ground: Vec<u32>,
+}
+
+impl Tests {
+    fn add<'a>(&mut self, profile: &Profile, counted: impl Iterator<Item = &'a PathEntry>) {
+        let mut units: Vec<Vec<u32>> = vec![Vec::new(); profile.marks.len()];
+        for entry in counted {
+            let next = self.paths.len() as u32;
+            let number = *self.paths.entry(entry.path.as_bytes().to_vec()).or_insert(next);
+            let set = entry.mark_set();
+            // The runtime touched it, and nothing else.
+            if set.is_empty() {
+                self.ground.push(number);
+            }
+            for place in set.places(units.len().max(1)) {
+                match place {
+                    OUTSIDE => self.ground.push(number),
+                    place => units[place as usize].push(number),
+                }
+            }
+        }
+        for (name, unit) in profile.marks.iter().zip(units).skip(1) {
+            self.by_name.entry(name.clone()).or_default().extend(unit);
+        }
+    }
+
+    fn sample(&self) -> Sample {
+        let mut by_number: Vec<&[u8]> = vec![&[]; self.paths.len()];
+        for (path, &number) in &self.paths {
+            by_number[number as usize] = path;
+        }
+        let of = |numbers: &[u32]| -> Vec<&[u8]> {
+            numbers.iter().map(|&number| by_number[number as usize]).collect()
+        };
+        let mut sample = Sample::default();
+        sample.add_ground(of(&self.ground));
+        for (name, numbers) in &self.by_name {
+            sample.add(name.clone(), of(numbers));
+        }
+        sample
+    }
+}
+
 impl Collector {
-    /// Adds a profile as one unit. The format does not say which of several
-    /// runs touched a path, so a merged profile is one unit too.
+    /// Adds a profile as one unit, and its tests. The format does not say which
+    /// of several runs touched a path, so a merged profile is one unit too.
+    /// What a profile without marks holds is common ground to the tests of
+    /// others.
     ///
     /// Paths that `counts` denies are left out: what a run itself made has
     /// another name each time and says nothing about the image.
@@ -86,13 +139,10 @@ impl Collector {
                 });
             }
         }
-        let counted = profile.paths.iter().filter(|entry| counts(entry));
-        let mut number = 0;
-        self.sample.add(
-            name.to_owned(),
-            counted.inspect(|_| number += 1).map(|entry| entry.path.as_bytes()),
-        );
-        self.left_out += profile.paths.len() - number;
+        let counted: Vec<&PathEntry> = profile.paths.iter().filter(|entry| counts(entry)).collect();
+        self.sample.add(name.to_owned(), counted.iter().map(|entry| entry.path.as_bytes()));
+        self.left_out += profile.paths.len() - counted.len();
+        self.tests.add(profile, counted.into_iter());
         Ok(())
     }
 
@@ -106,9 +156,18 @@ impl Collector {
         self.left_out
     }
 
-    /// What the profiles say.
-    pub fn coverage(&self) -> Coverage {
-        self.sample.coverage()
+    /// What the best unit is: tests, where there are marks.
+    pub fn unit(&self) -> Unit {
+        if self.tests.by_name.is_empty() { Unit::Run } else { Unit::Mark }
+    }
+
+    /// What the profiles say, by units of that kind.
+    pub fn coverage(&self, by: Unit) -> Coverage {
+        let coverage = match by {
+            Unit::Run => self.sample.coverage(),
+            Unit::Mark => self.tests.sample().coverage(),
+        };
+        Coverage { by, ..coverage }
     }
 }
 
@@ -170,6 +229,43 @@ mod tests {
         written.paths[2].kinds.insert(Kind::Modify);
         let mut collector = Collector::default();
         collector.add("a.json", &written, in_profile).unwrap();
-        assert_eq!((collector.coverage().paths, collector.left_out()), (1, 2));
+        let coverage = collector.coverage(collector.unit());
+        assert_eq!((coverage.by, coverage.paths, collector.left_out()), (Unit::Run, 1, 2));
+    }
+
+    #[test]
+    fn a_test_is_one_unit_in_all_runs_and_what_lies_outside_is_none() {
+        let marked = |container: &str, marks: &[&str], paths: &[(&str, &str)]| {
+            let names: Vec<&str> = paths.iter().map(|(path, _)| *path).collect();
+            let mut profile = profile("x", container, &names);
+            profile.marks = marks.iter().map(|&mark| mark.into()).collect();
+            for (entry, (_, set)) in profile.paths.iter_mut().zip(paths) {
+                entry.marks = Some(set.parse().unwrap());
+            }
+            profile
+        };
+        let mut collector = Collector::default();
+        let one = [("/a", "1"), ("/ab", "1-2"), ("/s", "0"), ("/sa", "0-1"), ("/t", "1")];
+        collector.add("1", &marked("1", &["", "a", "b"], &one), in_profile).unwrap();
+        let two = [("/b", "1"), ("/a", "1"), ("/c", "2")];
+        collector.add("2", &marked("2", &["", "b", "c"], &two), in_profile).unwrap();
+        let mut plain = profile("x", "3", &["/t", "/r"]);
+        plain.paths[1].runtime = true;
+        collector.add("3", &plain, in_profile).unwrap();
+        assert_eq!(collector.unit(), Unit::Mark);
+        let coverage = collector.coverage(Unit::Mark);
+        let told = |name: &str| {
+            let unit = coverage.runs.iter().find(|unit| unit.name == name).unwrap();
+            (unit.paths, unit.new, unit.alone)
+        };
+        assert_eq!(coverage.runs.len(), 3);
+        // /t is of a run without marks, too, so nothing hangs on a.
+        assert_eq!(told("a"), (4, 2, 0));
+        assert_eq!(told("b"), (3, 1, 1));
+        assert_eq!(told("c"), (1, 1, 1));
+        // /s, /sa, /t, /r.
+        assert_eq!((coverage.paths, coverage.ground), (8, 4));
+        assert_eq!((coverage.singletons, coverage.doubletons), (2, 2));
+        assert_eq!(collector.coverage(Unit::Run).runs.len(), 3);
     }
 }

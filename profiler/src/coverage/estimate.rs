@@ -9,10 +9,15 @@ use super::interval::{self, Counts, Interval};
 /// What a sample says, for each unit and in all.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Coverage {
+    /// What the units are.
+    pub by: Unit,
     /// The units in the order given: the curve of what each added.
     pub runs: Vec<UnitCoverage>,
     /// Distinct paths.
     pub paths: usize,
+    /// Of these, the common ground: those that are there whatever the units
+    /// do.
+    pub ground: usize,
     /// Touches: paths of all units, those that several touched as often.
     pub incidences: usize,
     /// Paths that one unit touched.
@@ -21,6 +26,27 @@ pub struct Coverage {
     pub doubletons: usize,
     /// What is to be expected; none where there are not two units.
     pub estimate: Option<Estimate>,
+}
+
+/// What a sampling unit is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// A profile.
+    #[default]
+    Run,
+    /// A test by its name, in whichever runs.
+    Mark,
+}
+
+impl Unit {
+    /// What one is called in a sentence.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Mark => "test",
+        }
+    }
 }
 
 /// A unit's part.
@@ -62,6 +88,8 @@ pub struct Tally {
     pub pairs: BTreeSet<(usize, usize)>,
     /// All touches.
     pub incidences: usize,
+    /// Paths of the common ground.
+    pub ground: usize,
 }
 
 /// Puts the figures together; `units` are name, paths, new ones.
@@ -69,7 +97,7 @@ pub fn coverage<'a>(
     units: impl Iterator<Item = (&'a str, usize, usize)>,
     tally: &Tally,
 ) -> Coverage {
-    let mut cumulative = 0;
+    let mut cumulative = tally.ground;
     let runs: Vec<UnitCoverage> = units
         .zip(&tally.alone)
         .map(|((name, paths, new), &alone)| {
@@ -78,8 +106,10 @@ pub fn coverage<'a>(
         })
         .collect();
     Coverage {
+        by: Unit::default(),
         runs,
         paths: cumulative,
+        ground: tally.ground,
         incidences: tally.incidences,
         singletons: tally.alone.iter().sum(),
         doubletons: tally.doubletons,
@@ -162,6 +192,23 @@ mod tests {
         close(estimate.unseen, 2.0 / 3.0);
         close(estimate.expected_new, 3.0 / 3.0 * 2.0 / 3.0);
         close(estimate.sample_coverage, 1.0 - 3.0 / 6.0 * 2.0 / 3.0);
+    }
+
+    #[test]
+    fn what_is_common_ground_is_no_surprise() {
+        let mut sample = Sample::default();
+        sample.add_ground(["s", "a", "s"].map(str::as_bytes));
+        for (name, paths) in [("1", "a b"), ("2", "a c d"), ("3", "b")] {
+            sample.add(name.into(), paths.split(' ').map(str::as_bytes));
+        }
+        let coverage = sample.coverage();
+        assert_eq!((coverage.paths, coverage.ground, coverage.incidences), (5, 2, 6));
+        let curve: Vec<_> = coverage.runs.iter().map(|r| (r.new, r.cumulative, r.alone)).collect();
+        assert_eq!(curve, [(1, 3, 0), (2, 5, 2), (0, 5, 0)]);
+        // b is of two; a and s are of none, whoever touched them.
+        assert_eq!((coverage.singletons, coverage.doubletons), (2, 1));
+        // Leave a test out: only the second one's absence would be felt.
+        close(coverage.estimate.unwrap().unseen, 1.0 / 3.0);
     }
 
     #[test]

@@ -22,6 +22,20 @@
 //! chance after `m - 1` runs, so a little too high after `m`. How wide its
 //! interval is, [`interval`] says.
 //!
+//! Where runs were split into tests by marks, a test is the unit, and the
+//! question is about the next test. Then there is *common ground*: what was
+//! touched outside of every mark, by a start-up or between two tests, and by
+//! the container runtime. It is no unit of its own, for it is not drawn from
+//! the tests and comes with every run: as a unit it would mostly hold
+//! singletons and be a surprise that no test can repeat. And it is not left
+//! out: a path of it is in the profile whatever the next test does. So it
+//! counts as seen, and a test that touches it brings nothing and holds nothing
+//! up; its touches count in `U`, for they do fall on what was seen. One name
+//! is one test in all runs: a second run of the same suite repeats its tests
+//! and draws no new ones, and counted twice no path would be a singleton. What
+//! a service does late, after its test has ended, falls into the next test or
+//! the common ground, and makes the estimate a little too low.
+//!
 //! It all holds for a next run like those before: as long as tests are drawn
 //! from the same ones. What no test does, no estimate knows.
 //!
@@ -40,6 +54,6 @@ mod sample;
 mod simulation;
 
 pub use collect::{Collector, CoverageError, in_profile};
-pub use estimate::{Coverage, Estimate, UnitCoverage};
+pub use estimate::{Coverage, Estimate, Unit, UnitCoverage};
 pub use interval::{CONFIDENCE, Interval};
 pub use sample::Sample;

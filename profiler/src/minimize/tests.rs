@@ -23,7 +23,7 @@ fn profile(image: &SourceImage, paths: &[(&str, Kind)], names: &[(&str, Kind)]) 
             name: name.into(),
             kinds: [kind].into(),
             comm: "sh".into(),
-            exe: None,
+            ..NameEntry::default()
         })
         .collect();
     profile

@@ -116,6 +116,7 @@ pub(super) fn load_into(
         let note = |place: serde_ignored::Path<'_>| unknown(member(&place));
         let _: Profile = serde_ignored::deserialize(&mut json, note).map_err(damaged)?;
     }
+    check_marks(&profile).map_err(damaged)?;
     Ok(profile)
 }
 
@@ -147,6 +148,18 @@ impl<'de> Visitor<'de> for Version<'_> {
             map.next_value::<IgnoredAny>()?;
         }
         Ok(())
+    }
+}
+
+/// Whether the table of marks is one: places in it have a meaning.
+fn check_marks(profile: &Profile) -> Result<(), serde_json::Error> {
+    use serde::de::Error as _;
+    match profile.marks.as_slice() {
+        [] => Ok(()),
+        [first, ..] if first.is_empty() && profile.marks.is_sorted_by(|a, b| a < b) => Ok(()),
+        _ => Err(serde_json::Error::custom(
+            "marks is not a sorted table of names that begins with the empty one",
+        )),
     }
 }
 
@@ -239,6 +252,33 @@ mod tests {
             unknown.into_iter().collect::<Vec<_>>(),
             ["image.signed", "later", "paths[].owner"]
         );
+    }
+
+    #[test]
+    fn marks_that_are_no_table_are_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.json");
+        let load_with = |marks: &str, set: &str| {
+            let entry = format!(r#"{{"path": "/a", "kinds": [], "comm": "sh", "marks": {set}}}"#);
+            let text = format!(
+                r#"{{"version": 1, "image": {{"reference": "x", "id": "y"}}, "runs": [],
+                    "marks": {marks}, "paths": [{entry}], "names": [], "missing": []}}"#
+            );
+            fs::write(&path, text).unwrap();
+            load(&path)
+        };
+        let profile = load_with(r#"["", "a", "b"]"#, r#""1-2""#).unwrap();
+        let set = profile.paths[0].mark_set();
+        assert_eq!(profile.tests(&set).collect::<Vec<_>>(), ["a", "b"]);
+        for (marks, set) in [
+            (r#"["a", "b"]"#, r#""1""#),
+            (r#"["", "b", "a"]"#, r#""1""#),
+            (r#"["", "a", "a"]"#, r#""1""#),
+            (r#"["", "a"]"#, r#""x""#),
+            (r#"["", "a"]"#, "1"),
+        ] {
+            assert!(matches!(load_with(marks, set), Err(LoadError::Damaged { .. })), "{marks}");
+        }
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //! | part | union |
 //! |---|---|
 //! | runs | a set, ordered by start; what differs in anything is another run |
+//! | marks | a set of names; one name in several runs is one test |
 //! | paths, names, missing | by path or name |
-//! | kinds | a set |
+//! | kinds, marks of an entry | a set |
 //! | written | in one of the profiles |
 //! | runtime | in all of them: it says that nothing but the runtime touched the file |
 //! | first, comm, exe | of the earliest touch; of two at the same time the least |
@@ -27,6 +28,7 @@
 
 mod files;
 mod join;
+mod marks;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ use std::collections::BTreeSet;
 use super::{ImageId, LoadError, Profile, Run, VERSION};
 pub use files::{MergeError, MergeOptions, Merged, merge_files};
 use join::unite;
+use marks::Names;
 
 /// Why two profiles are not folded together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +59,7 @@ pub struct Fold {
     all: Option<Profile>,
     /// With their starts, which order them.
     runs: BTreeSet<(String, Run)>,
+    marks: Names,
 }
 
 impl Fold {
@@ -69,18 +73,19 @@ impl Fold {
     /// # Errors
     /// When it is of another image or platform than those before it; the
     /// union is then as it was.
-    pub fn add(&mut self, profile: Profile) -> Result<(), DifferentImages> {
-        // Taken apart, so that a part added later is not forgotten here.
-        // The version is this program's: a newer one is not read.
-        let Profile { version: _, image, runs, paths, names, missing } = profile;
+    pub fn add(&mut self, mut profile: Profile) -> Result<(), DifferentImages> {
         let all = match &mut self.all {
             Some(all) => {
-                all.image = join_images(&all.image, image)?;
+                all.image = join_images(&all.image, profile.image.clone())?;
                 all
             }
             // Through the same union: a file need not be sorted.
-            None => self.all.insert(Profile::new(image)),
+            None => self.all.insert(Profile::new(profile.image.clone())),
         };
+        self.marks.take(&mut profile);
+        // Taken apart, so that a part added later is not forgotten here.
+        // The version is this program's: a newer one is not read.
+        let Profile { version: _, image: _, runs, marks: _, paths, names, missing } = profile;
         all.version = VERSION;
         self.runs.extend(runs.into_iter().map(|run| (run.started.clone(), run)));
         unite(&mut all.paths, paths);
@@ -91,8 +96,10 @@ impl Fold {
 
     /// The union; none of no profiles.
     pub fn finish(self) -> Option<Profile> {
-        let runs = self.runs.into_iter().map(|(_, run)| run).collect();
-        self.all.map(|all| Profile { runs, ..all })
+        let mut all = self.all?;
+        all.runs = self.runs.into_iter().map(|(_, run)| run).collect();
+        self.marks.finish(&mut all);
+        Some(all)
     }
 }
 

@@ -4,6 +4,7 @@
 //! Profile
 //! ├── image     which image (reference, config digest, diff IDs, platform)
 //! ├── runs[]    command, exit status, times, kernel, tier, losses, mounts
+//! ├── marks[]   names of the tests that the runs were split into
 //! ├── paths[]   files by their place in the rootfs, symlinks resolved
 //! ├── names[]   names the programs spoke that were found (links unresolved)
 //! └── missing[] names that were looked up and not found
@@ -17,6 +18,7 @@ mod bytepath;
 pub mod diff;
 mod file;
 mod ignored;
+mod marks;
 pub mod merge;
 mod stream;
 
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bytepath::BytePath;
 pub use file::{LoadError, SaveError, load, load_noting, save};
+pub use marks::{MarkSet, MarkSetError, MarkUse, OUTSIDE};
 pub use stream::{Each, Streamed};
 
 /// The format's version; a reader refuses a higher one.
@@ -41,6 +44,11 @@ pub struct Profile {
     pub image: ImageId,
     /// Every run that is folded into this profile.
     pub runs: Vec<Run>,
+    /// Names of the tests that the runs were split into by marks, sorted; the
+    /// first is empty and stands for what lies outside of them. Empty for
+    /// runs without marks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<String>,
     /// Files touched, by place in the rootfs, sorted by path.
     pub paths: Vec<PathEntry>,
     /// Names that were looked up and found, sorted by name.
@@ -260,6 +268,11 @@ pub struct PathEntry {
     /// For what was open before recording began, that moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<String>,
+    /// Which of [`Profile::marks`] touched it, but for the container
+    /// runtime's touches; without it none of them, only what lies outside
+    /// ([`mark_set`](Self::mark_set) spells that out).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<MarkSet>,
 }
 
 impl Default for PathEntry {
@@ -274,6 +287,7 @@ impl Default for PathEntry {
             exe: None,
             exes: one(),
             first: None,
+            marks: None,
         }
     }
 }
@@ -299,6 +313,9 @@ pub struct NameEntry {
     /// were not found only; none where it is from outside or not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exe: Option<BytePath>,
+    /// As [`PathEntry::marks`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<MarkSet>,
 }
 
 impl Profile {
@@ -308,6 +325,7 @@ impl Profile {
             version: VERSION,
             image,
             runs: Vec::new(),
+            marks: Vec::new(),
             paths: Vec::new(),
             names: Vec::new(),
             missing: Vec::new(),

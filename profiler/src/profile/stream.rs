@@ -14,6 +14,9 @@ pub struct Streamed<'a, P, N, M> {
     pub image: &'a ImageId,
     /// Every run that is folded into this profile.
     pub runs: &'a [Run],
+    /// See [`Profile::marks`](super::Profile::marks).
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub marks: &'a [String],
     /// [`PathEntry`](super::PathEntry)s, sorted by path.
     pub paths: P,
     /// [`NameEntry`](super::NameEntry)s, sorted by name.
@@ -48,6 +51,7 @@ mod tests {
         profile.runs = vec![Run { missing_dropped: 3, ..Run::default() }, Run::default()];
         for count in 0..3 {
             let name = |number| format!("/{number}").as_str().into();
+            profile.marks = (0..count).map(|number| number.to_string()).collect();
             profile.paths = (0..count)
                 .map(|number| PathEntry { path: name(number), ..PathEntry::default() })
                 .collect();
@@ -58,6 +62,7 @@ mod tests {
                 version: profile.version,
                 image: &profile.image,
                 runs: &profile.runs,
+                marks: &profile.marks,
                 paths: Each(|| profile.paths.iter()),
                 names: Each(|| profile.names.iter().filter(|_| true)),
                 missing: Each(|| profile.missing.iter()),

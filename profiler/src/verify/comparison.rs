@@ -93,7 +93,8 @@ impl<'a> Comparison<'a> {
                 notes.insert(Note { why: Why::Remade, path, gone: miss.files, comm });
                 continue;
             }
-            let miss = Miss { comm: entry.comm.clone(), exe: entry.exe.clone(), ..miss };
+            let (comm, exe) = (entry.comm.clone(), entry.exe.clone());
+            let miss = Miss { comm, exe, tests: tests(profile, entry), ..miss };
             misses.insert(entry.name.clone(), miss);
         }
         // Whether making or removing a name worked is not recorded. In a
@@ -107,6 +108,7 @@ impl<'a> Comparison<'a> {
                 name: gone.path.clone(),
                 kinds: entry.kinds.clone(),
                 comm: entry.comm.clone(),
+                tests: tests(profile, entry),
                 files: vec![gone],
                 ..Miss::default()
             };
@@ -223,4 +225,9 @@ fn split(name: &[u8]) -> (&[u8], &[u8]) {
         Some(at) => (&name[..at], &name[at + 1..]),
         None => (b"/", name),
     }
+}
+
+/// The tests in which a name was spoken.
+fn tests(profile: &Profile, entry: &NameEntry) -> BTreeSet<String> {
+    profile.tests(&entry.mark_set()).map(str::to_owned).collect()
 }

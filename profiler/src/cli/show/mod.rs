@@ -28,7 +28,7 @@ pub struct Args {
     /// --report`, with --removed and as dotenv a report.
     #[arg(required_unless_present = "failed", value_name = "FILE")]
     file: Vec<PathBuf>,
-    /// Say which run, process and rule keep this path.
+    /// Say which run, test, process and rule keep this path.
     #[arg(long, value_name = "PATH", conflicts_with = "removed")]
     why: Option<OsString>,
     /// List removed paths with size and package, the largest first.

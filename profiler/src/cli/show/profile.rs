@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use ::profiler::profile::{ImageId, Kind, Lost, PathEntry, Profile, Run};
+use ::profiler::profile::{ImageId, Kind, Lost, MarkUse, PathEntry, Profile, Run};
 use serde::Serialize;
 
 use super::super::terminal::printable;
@@ -29,6 +29,9 @@ pub struct Summary<'a> {
     blind_spots: BTreeSet<&'a str>,
     /// Why it does not hold all; empty when it does.
     incomplete: Vec<String>,
+    /// The tests, the empty name for what lies outside of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    marks: Vec<MarkUse>,
     paths: &'a [PathEntry],
 }
 
@@ -50,6 +53,7 @@ impl<'a> Summary<'a> {
             missing_dropped: runs.iter().map(|run| run.missing_dropped).sum(),
             blind_spots: runs.iter().flat_map(|r| &r.blind_spots).map(String::as_str).collect(),
             incomplete: profile.incomplete(),
+            marks: profile.mark_uses(),
             paths: &profile.paths,
         }
     }
@@ -84,6 +88,13 @@ impl<'a> Summary<'a> {
         }
         for why in &self.incomplete {
             writeln!(out, "incomplete   {}", printable(why))?;
+        }
+        if !self.marks.is_empty() {
+            writeln!(out, "\n{:>8} {:>8}  mark", "paths", "alone")?;
+        }
+        for MarkUse { name, paths, alone } in &self.marks {
+            let name = if name.is_empty() { "(outside of marks)".into() } else { printable(name) };
+            writeln!(out, "{paths:>8} {alone:>8}  {name}")?;
         }
         writeln!(out, "\n{:<28} {:<16} {:<32} path", "kinds", "comm", "executable")?;
         for entry in self.paths {

@@ -1,10 +1,10 @@
-//! Which run, process and rule keep a path.
+//! Which run, test, process and rule keep a path.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
-use ::profiler::profile::{BytePath, Kind, NameEntry, Profile};
+use ::profiler::profile::{BytePath, Kind, MarkSet, NameEntry, OUTSIDE, Profile};
 use serde::Serialize;
 
 use super::super::terminal::printable;
@@ -50,14 +50,53 @@ enum Says {
         first: Option<String>,
         /// By the container runtime alone.
         runtime: bool,
-        runs: Vec<RunOf>,
+        #[serde(flatten)]
+        during: During,
     },
     /// A profile: a name that was looked up and found.
-    Named { kinds: BTreeSet<Kind>, comm: String, runs: Vec<RunOf> },
+    Named {
+        kinds: BTreeSet<Kind>,
+        comm: String,
+        #[serde(flatten)]
+        during: During,
+    },
     /// A profile: a name that was looked up in vain.
-    Missing { kinds: BTreeSet<Kind>, comm: String, runs: Vec<RunOf> },
+    Missing {
+        kinds: BTreeSet<Kind>,
+        comm: String,
+        #[serde(flatten)]
+        during: During,
+    },
     /// Nothing.
     Nothing,
+}
+
+/// When it was touched.
+#[derive(Debug, Serialize)]
+struct During {
+    runs: Vec<RunOf>,
+    /// None in a profile without marks.
+    #[serde(flatten)]
+    tests: Option<TestsOf>,
+}
+
+/// The tests that touched the path.
+#[derive(Debug, Serialize)]
+struct TestsOf {
+    marks: Vec<String>,
+    /// Whether it was touched outside of every mark, too.
+    outside_of_marks: bool,
+}
+
+impl During {
+    fn of(profile: &Profile, set: &MarkSet, first: Option<&str>) -> Self {
+        let tests = || TestsOf {
+            marks: profile.tests(set).map(str::to_owned).collect(),
+            outside_of_marks: set.places(1).next() == Some(OUTSIDE),
+        };
+        let tests = (!profile.marks.is_empty()).then(tests);
+        Self { runs: runs(profile, first), tests }
+    }
 }
 
 /// A run in which the path may have been touched.
@@ -110,15 +149,18 @@ fn of_profile(profile: &Profile, path: &BytePath) -> Vec<Says> {
             exe: entry.exe.clone(),
             first: entry.first.clone(),
             runtime: entry.runtime,
-            runs: runs(profile, entry.first.as_deref()),
+            during: During::of(profile, &entry.mark_set(), entry.first.as_deref()),
         });
     }
     let named = |names: &[NameEntry]| names.iter().find(|entry| entry.name == *path).cloned();
-    if let Some(NameEntry { kinds, comm, .. }) = named(&profile.names) {
-        says.push(Says::Named { kinds, comm, runs: runs(profile, None) });
+    let during = |entry: &NameEntry| During::of(profile, &entry.mark_set(), None);
+    if let Some(entry) = named(&profile.names) {
+        let during = during(&entry);
+        says.push(Says::Named { kinds: entry.kinds, comm: entry.comm, during });
     }
-    if let Some(NameEntry { kinds, comm, .. }) = named(&profile.missing) {
-        says.push(Says::Missing { kinds, comm, runs: runs(profile, None) });
+    if let Some(entry) = named(&profile.missing) {
+        let during = during(&entry);
+        says.push(Says::Missing { kinds: entry.kinds, comm: entry.comm, during });
     }
     says
 }
@@ -155,30 +197,34 @@ impl Answer {
         let of = |package: &Option<String>| {
             package.as_ref().map_or_else(String::new, |package| format!(" (package {package})"))
         };
-        let (text, runs): (String, &[RunOf]) = match &self.says {
+        let (text, during): (String, Option<&During>) = match &self.says {
             Says::Kept { image, rule, detail, package } => {
-                (format!("kept in {image} by rule {rule}: {detail}{}", of(package)), &[])
+                (format!("kept in {image} by rule {rule}: {detail}{}", of(package)), None)
             }
-            Says::Unshipped { image, why } => (format!("not in {image}: {why}"), &[]),
+            Says::Unshipped { image, why } => (format!("not in {image}: {why}"), None),
             Says::Removed { image, size, package } => {
-                (format!("removed from {image}: {size} bytes{}", of(package)), &[])
+                (format!("removed from {image}: {size} bytes{}", of(package)), None)
             }
-            Says::Touched { kinds: how, comm, exe, first, runtime, runs } => {
+            Says::Touched { kinds: how, comm, exe, first, runtime, during } => {
                 let exe = exe.as_ref().map_or_else(String::new, |exe| format!(" ({exe})"));
                 let first = first.as_ref().map_or_else(String::new, |time| format!(" at {time}"));
                 let runtime = if *runtime { ", by the container runtime alone" } else { "" };
                 let by = by(comm);
-                (format!("touched ({}) first by {by}{exe}{first}{runtime}", kinds(how)), runs)
+                (
+                    format!("touched ({}) first by {by}{exe}{first}{runtime}", kinds(how)),
+                    Some(during),
+                )
             }
-            Says::Named { kinds: how, comm, runs } => {
-                (format!("looked up by this name ({}) by {}", kinds(how), by(comm)), runs)
+            Says::Named { kinds: how, comm, during } => {
+                (format!("looked up by this name ({}) by {}", kinds(how), by(comm)), Some(during))
             }
-            Says::Missing { kinds: how, comm, runs } => {
-                (format!("looked up in vain ({}) by {}", kinds(how), by(comm)), runs)
+            Says::Missing { kinds: how, comm, during } => {
+                (format!("looked up in vain ({}) by {}", kinds(how), by(comm)), Some(during))
             }
-            Says::Nothing => ("says nothing of it".into(), &[]),
+            Says::Nothing => ("says nothing of it".into(), None),
         };
         writeln!(out, "{}: {}", printable(&self.file), printable(&text))?;
+        let Some(During { runs, tests }) = during else { return Ok(()) };
         for run in runs {
             let command = run.command.join(" ");
             writeln!(
@@ -187,6 +233,13 @@ impl Answer {
                 printable(&run.started),
                 printable(&command)
             )?;
+        }
+        let Some(TestsOf { marks, outside_of_marks }) = tests else { return Ok(()) };
+        if *outside_of_marks {
+            writeln!(out, "    outside of marks")?;
+        }
+        for mark in marks {
+            writeln!(out, "    in the test {}", printable(mark))?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The union of sorted lists of entries.
 
-use super::super::{BytePath, NameEntry, PathEntry};
+use super::super::marks::{short, spelled};
+use super::super::{BytePath, MarkSet, NameEntry, PathEntry};
 
 /// An entry that is found by its key.
 pub(super) trait Keyed {
@@ -8,6 +9,21 @@ pub(super) trait Keyed {
     fn key(&self) -> &BytePath;
     /// Takes in another entry of the same key.
     fn join(&mut self, other: Self);
+    /// Its marks, and whether nothing but the runtime touched it.
+    fn marks(&mut self) -> (&mut Option<MarkSet>, bool);
+}
+
+/// The union of the marks of entries, each with whether nothing but the
+/// runtime touched it.
+fn unite_marks(one: (Option<MarkSet>, bool), other: (Option<MarkSet>, bool)) -> Option<MarkSet> {
+    if one.0.is_none() && other.0.is_none() {
+        // Neither by a test, so at most by what lies outside.
+        return None;
+    }
+    let runtime = one.1 && other.1;
+    let mut marks = spelled(one.0, one.1);
+    marks.unite(&spelled(other.0, other.1));
+    short(marks, runtime)
 }
 
 impl Keyed for PathEntry {
@@ -21,11 +37,17 @@ impl Keyed for PathEntry {
             self.comm.clone_from(&other.comm);
             self.exe.clone_from(&other.exe);
         }
-        let Self { path: _, kinds, written, runtime, comm: _, exe: _, exes, first: _ } = other;
+        let Self { path: _, kinds, written, runtime, comm: _, exe: _, exes, first: _, marks } =
+            other;
         self.kinds.extend(kinds);
         self.written |= written;
+        self.marks = unite_marks((self.marks.take(), self.runtime), (marks, runtime));
         self.runtime &= runtime;
         self.exes = self.exes.max(exes);
+    }
+
+    fn marks(&mut self) -> (&mut Option<MarkSet>, bool) {
+        (&mut self.marks, self.runtime)
     }
 }
 
@@ -45,8 +67,13 @@ impl Keyed for NameEntry {
             self.comm.clone_from(&other.comm);
             self.exe.clone_from(&other.exe);
         }
-        let Self { name: _, kinds, comm: _, exe: _ } = other;
+        let Self { name: _, kinds, comm: _, exe: _, marks } = other;
         self.kinds.extend(kinds);
+        self.marks = unite_marks((self.marks.take(), false), (marks, false));
+    }
+
+    fn marks(&mut self) -> (&mut Option<MarkSet>, bool) {
+        (&mut self.marks, false)
     }
 }
 

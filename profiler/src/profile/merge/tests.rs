@@ -1,6 +1,6 @@
 use fastrand::Rng;
 
-use super::super::{BytePath, Kind, Lost, NameEntry, PathEntry, Run};
+use super::super::{BytePath, Kind, Lost, MarkSet, NameEntry, PathEntry, Run};
 use super::*;
 
 /// Random profiles of one image that overlap much, unsorted and with
@@ -15,9 +15,17 @@ pub(super) fn profile(rng: &mut Rng) -> Profile {
         architecture: some(rng, &["", "amd64"]),
     });
     profile.runs = (0..rng.usize(..3)).map(|_| run(rng)).collect();
-    profile.paths = (0..rng.usize(..12)).map(|_| path(rng)).collect();
-    profile.names = (0..rng.usize(..6)).map(|_| name(rng)).collect();
-    profile.missing = (0..rng.usize(..6)).map(|_| name(rng)).collect();
+    if rng.bool() {
+        profile.marks = [""]
+            .into_iter()
+            .chain(["a", "b", "c", "d"].into_iter().filter(|_| rng.bool()))
+            .map(String::from)
+            .collect();
+    }
+    let marks = profile.marks.len() as u32;
+    profile.paths = (0..rng.usize(..12)).map(|_| path(rng, marks)).collect();
+    profile.names = (0..rng.usize(..6)).map(|_| name(rng, marks)).collect();
+    profile.missing = (0..rng.usize(..6)).map(|_| name(rng, marks)).collect();
     profile
 }
 
@@ -40,7 +48,12 @@ fn kinds(rng: &mut Rng) -> std::collections::BTreeSet<Kind> {
     Kind::ALL.into_iter().filter(|_| rng.u8(..4) == 0).collect()
 }
 
-fn path(rng: &mut Rng) -> PathEntry {
+/// Of a table of so many marks. Not every way to say it is the shortest.
+fn some_marks(rng: &mut Rng, marks: u32) -> Option<MarkSet> {
+    (marks > 0 && rng.u8(..3) > 0).then(|| (0..marks).filter(|_| rng.bool()).collect())
+}
+
+fn path(rng: &mut Rng, marks: u32) -> PathEntry {
     PathEntry {
         path: key(rng),
         kinds: kinds(rng),
@@ -50,16 +63,25 @@ fn path(rng: &mut Rng) -> PathEntry {
         exe: [None, Some("/bin/sh".into()), Some("/bin/cat".into())][rng.usize(..3)].clone(),
         exes: rng.u32(1..4),
         first: [None, Some("1".into()), Some("2".into())][rng.usize(..3)].clone(),
+        marks: some_marks(rng, marks),
     }
 }
 
-fn name(rng: &mut Rng) -> NameEntry {
+fn name(rng: &mut Rng, marks: u32) -> NameEntry {
     NameEntry {
         name: key(rng),
         kinds: kinds(rng),
         comm: ["", "sh", "cat"][rng.usize(..3)].into(),
         exe: [None, Some("/bin/sh".into()), Some("/bin/cat".into())][rng.usize(..3)].clone(),
+        marks: some_marks(rng, marks),
     }
+}
+
+/// Names of the marks of a set, the empty one of what lies outside included.
+fn mark_names<'a>(profile: &'a Profile, set: &MarkSet) -> BTreeSet<&'a str> {
+    // What lies outside is there without a table, too.
+    let name = |place: u32| profile.marks.get(place as usize).map_or("", String::as_str);
+    set.places(profile.marks.len().max(1)).map(name).collect()
 }
 
 fn union<const N: usize>(profiles: [&Profile; N]) -> Profile {
@@ -104,10 +126,31 @@ fn nothing_that_was_seen_is_lost() {
                 assert!(found.kinds.is_superset(&entry.kinds) && found.exes >= entry.exes);
                 assert!(found.written >= entry.written && found.runtime <= entry.runtime);
                 assert!(entry.first.is_none() || found.first <= entry.first);
+                let marks = mark_names(one, &entry.mark_set());
+                assert!(marks.is_subset(&mark_names(&all, &found.mark_set())));
             }
+            for (all_names, entry) in [(&all.names, &one.names), (&all.missing, &one.missing)]
+                .into_iter()
+                .flat_map(|(all_names, names)| names.iter().map(move |entry| (all_names, entry)))
+            {
+                let found = all_names.iter().find(|found| found.name == entry.name).unwrap();
+                let marks = mark_names(one, &entry.mark_set());
+                assert!(marks.is_subset(&mark_names(&all, &found.mark_set())));
+            }
+            assert!(one.marks.iter().all(|mark| all.marks.contains(mark)));
         }
         assert!(all.paths.is_sorted_by(|a, b| a.path < b.path));
         assert!(all.names.is_sorted_by(|a, b| a.name < b.name));
+        assert!(all.marks.is_sorted_by(|a, b| a < b));
+        for found in &all.paths {
+            let entries = [a, b, c].into_iter().flat_map(|one| {
+                let entries = one.paths.iter().filter(|entry| entry.path == found.path);
+                entries.map(move |entry| (one, entry))
+            });
+            let mut marks = BTreeSet::new();
+            entries.for_each(|(one, entry)| marks.extend(mark_names(one, &entry.mark_set())));
+            assert_eq!(mark_names(&all, &found.mark_set()), marks, "{}", found.path);
+        }
         (all.clone(), all)
     });
 }
@@ -128,6 +171,30 @@ fn the_first_touch_keeps_its_process() {
         &profile(touch(None, "b", false)),
     ]);
     assert_eq!(merged.paths, [touch(Some("1"), "z", false)]);
+}
+
+#[test]
+fn a_test_of_one_name_is_one_test_wherever_it_stands_in_a_table() {
+    let profile = |marks: &[&str], path: &str, set: &str, runtime| {
+        let mut profile = Profile::new(ImageId::default());
+        profile.marks = marks.iter().map(|&mark| mark.into()).collect();
+        let marks = Some(set.parse().unwrap()).filter(|_| !set.is_empty());
+        profile.paths =
+            vec![PathEntry { path: path.into(), marks, runtime, ..PathEntry::default() }];
+        profile
+    };
+    let merged = union([
+        &profile(&["", "b"], "/x", "1", false),
+        &profile(&["", "a", "b", "c"], "/x", "1-3", false),
+        &profile(&["", "c"], "/y", "0-1", false),
+        &profile(&[], "/y", "", true),
+        &profile(&["", "d"], "/z", "1", false),
+        &profile(&[], "/z", "", false),
+    ]);
+    assert_eq!(merged.marks, ["", "a", "b", "c", "d"]);
+    let sets: Vec<_> = merged.paths.iter().map(|path| path.mark_set().to_string()).collect();
+    // What ran without marks lies outside; what the runtime did, nowhere.
+    assert_eq!(sets, ["1-3", "0,3", "0,4"]);
 }
 
 #[test]
