@@ -10,7 +10,7 @@
 //! Names that the same tests touched share a chain, and tests mostly come one
 //! after the other, at its end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::tree::NodeId;
 
@@ -26,21 +26,16 @@ pub struct Tests {
     /// The name of each; empty where there was no mark.
     names: Vec<String>,
     by_name: HashMap<String, Test>,
-    /// Of each epoch from the second on.
-    epochs: Vec<Test>,
+    /// Of each epoch that is known of.
+    epochs: BTreeMap<u64, Test>,
 }
 
 impl Tests {
-    /// An epoch begins, the next one after those before, with a test or none.
+    /// An epoch begins with a test or none.
     pub fn begin(&mut self, epoch: u64, name: Option<String>) {
-        let test = match name {
-            Some(name) => self.test(name),
-            None => OUTSIDE,
-        };
-        // Epochs between that nothing is known of lie outside.
-        let place = epoch.saturating_sub(1) as usize;
-        self.epochs.resize(place.max(self.epochs.len()), OUTSIDE);
-        self.epochs.push(test);
+        let name = name.filter(|name| !name.is_empty());
+        let test = name.map_or(OUTSIDE, |name| self.test(name));
+        self.epochs.insert(epoch, test);
     }
 
     fn test(&mut self, name: String) -> Test {
@@ -56,8 +51,8 @@ impl Tests {
 
     /// The test of an epoch.
     pub fn of(&self, epoch: u64) -> Test {
-        let place = usize::try_from(epoch).ok().and_then(|epoch| epoch.checked_sub(1));
-        place.and_then(|place| self.epochs.get(place)).copied().unwrap_or(OUTSIDE)
+        // There may be no marks at all, and a million touches.
+        if epoch == 0 { OUTSIDE } else { self.epochs.get(&epoch).copied().unwrap_or(OUTSIDE) }
     }
 
     /// The names in order, and of each test its place among them; both empty
@@ -226,7 +221,7 @@ mod tests {
     /// Against plain sets, over random touches in any order.
     #[test]
     fn random_touches_are_those_of_plain_sets() {
-        use std::collections::{BTreeMap, BTreeSet};
+        use std::collections::BTreeSet;
         /// By node: whether the workload touched it, and the tests.
         type Plain = BTreeMap<NodeId, BTreeSet<Test>>;
         fn random_touches(random: &mut fastrand::Rng) -> (Touched, Plain) {

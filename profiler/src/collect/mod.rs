@@ -772,4 +772,69 @@ mod tests {
         assert_eq!(recording.run().lost.unreadable, 1);
         assert_eq!(recording.incomplete().len(), 1);
     }
+
+    #[test]
+    fn a_touch_belongs_to_the_test_of_its_epoch_whenever_it_is_read() {
+        let mut collector = collector(&[(1, "a"), (2, "b")]);
+        let in_epoch = |cgroup: u64, path: &str, epoch: u64| {
+            Event::Touch(Touch { epoch, ..touch(cgroup, path, path) })
+        };
+        let by_runtime = |path: &str, epoch: u64| {
+            Event::Touch(Touch { foreign_exe: true, epoch, ..touch(1, path, path) })
+        };
+        let mark = |epoch: u64, name: &str| {
+            let name = Some(name.to_owned()).filter(|name| !name.is_empty());
+            Event::Mark { epoch, name }
+        };
+        let Event::Touch(not_there) = missing(2, "/gone") else { unreachable!() };
+        for event in [
+            in_epoch(1, "/start", 0),
+            by_runtime("/passwd", 0),
+            mark(1, "z"),
+            in_epoch(1, "/both", 1),
+            mark(2, ""),
+            mark(3, "a"),
+            // Read late.
+            in_epoch(2, "/late", 1),
+            in_epoch(2, "/both", 3),
+            in_epoch(1, "/start", 3),
+            by_runtime("/program", 3),
+            in_epoch(2, "/program", 3),
+            by_runtime("/both", 2),
+            in_epoch(1, "/between", 2),
+            Event::Touch(Touch { epoch: 3, ..not_there }),
+            mark(4, "z"),
+            in_epoch(1, "/again", 4),
+        ] {
+            assert_eq!(collector.take(event), []);
+        }
+        let recording = &recordings(collector)[0];
+        let profile = recording.to_profile();
+        assert_eq!(profile.marks, ["", "a", "z"]);
+        let sets: Vec<_> = profile
+            .paths
+            .iter()
+            .map(|entry| (entry.path.to_string(), entry.mark_set().to_string()))
+            .collect();
+        let told = |path: &str, set: &str| (path.to_owned(), set.to_owned());
+        assert_eq!(
+            sets,
+            [
+                told("/again", "2"),
+                told("/between", "0"),
+                told("/both", "1-2"),
+                told("/late", "2"),
+                told("/passwd", ""),
+                told("/program", "1"),
+                told("/start", "0-1"),
+            ]
+        );
+        assert_eq!(profile.missing[0].mark_set().to_string(), "1");
+        // Nothing is said of what goes without saying.
+        assert_eq!(profile.paths.iter().filter(|entry| entry.marks.is_none()).count(), 2);
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("p.json");
+        recording.save(&file).unwrap();
+        assert_eq!(load(&file).unwrap(), profile);
+    }
 }
