@@ -337,7 +337,8 @@ fn no_change_to_a_journal_makes_its_reader_panic() {
     for _ in 0..3000 {
         let mut text = text.clone();
         for _ in 0..rng.u8(1..4) {
-            let at = rng.usize(if rng.u8(..8) == 0 { 0 } else { first }..text.len());
+            let from = if rng.u8(..8) == 0 { 0 } else { first };
+            let at = rng.usize(from..text.len());
             match rng.u8(..4) {
                 0 => text[at] = rng.u8(..),
                 // Digits make other numbers and places.
