@@ -4,10 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use integration_tests::engine::{Image, PodmanImage, docker, unique};
+use integration_tests::images;
 use integration_tests::program::{Outcome, profiler};
-use integration_tests::{images, until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -85,6 +87,15 @@ fn id(name: &str) -> Option<String> {
     let inspect = ["image", "inspect", "--format={{.Id}}", name];
     let output = Command::new("docker").args(inspect).output().unwrap();
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Waits until a command has made this file: images are opened first.
+fn running(ready: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !ready.exists() {
+        assert!(Instant::now() < deadline, "the command does not run");
+        sleep(Duration::from_millis(50));
+    }
 }
 
 /// Names that rounds and loans would leave behind.
@@ -270,7 +281,7 @@ fn a_name_is_lent_to_the_small_image_and_given_back() {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            until("the command runs", || ready.exists());
+            running(&ready);
             assert_eq!(id(name), id(&small.name));
             // SAFETY: a plain system call; the child was not waited for.
             assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
@@ -288,7 +299,7 @@ fn a_name_is_lent_to_the_small_image_and_given_back() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    until("the command runs", || ready.exists());
+    running(&ready);
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(id(&there.name), id(&small.name));

@@ -263,7 +263,7 @@ fn tell(profile: &Recording, path: &Path, telling: Telling) -> anyhow::Result<()
 }
 
 /// How many events were lost, and by which causes.
-fn losses(lost: &Lost) -> String {
+pub fn losses(lost: &Lost) -> String {
     let causes: Vec<String> = lost
         .by_cause()
         .into_iter()

@@ -13,6 +13,7 @@ use tokio::process::Command;
 use tokio::runtime::Runtime;
 
 use super::command::{self, Ended};
+use super::output::losses;
 use super::signals::Signals;
 use super::terminal;
 
@@ -115,7 +116,10 @@ impl Trials {
 }
 
 async fn watch(image: &Tried, how: &How<'_>, signals: &mut Signals) -> anyhow::Result<Trial> {
-    let images = image.ids.iter().chain([&image.name]).cloned().collect();
+    // By name and not by ID: of a container that was gone too early to be
+    // looked up the name alone may be known, and another's is no loss then.
+    let images = [image.name.as_str()].into_iter().chain(how.lend);
+    let images = images.map(str::to_owned).collect();
     let registry = Registry::start().await?;
     let mut session = Session::start(registry, Filter::Started { images }, how.options).await?;
     let mut command = Command::new(&how.command[0]);
@@ -158,11 +162,11 @@ impl Trial {
                 ),
             });
         };
-        let incomplete = profile.incomplete();
-        (!incomplete.is_empty()).then(|| {
+        let lost = profile.runs.iter().map(|run| &run.lost).find(|lost| lost.total() > 0);
+        lost.map(|lost| {
             format!(
-                "what the containers of {name} did is not known in full: {}; run again, with a larger --ring-size if events were lost",
-                incomplete.join(", ")
+                "what the containers of {name} did is not known in full, {}; run again, with a larger --ring-size where ring_full is told",
+                losses(lost)
             )
         })
     }

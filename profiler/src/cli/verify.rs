@@ -1,6 +1,7 @@
 //! `profiler verify`: run the tests on the small image, and name what is
 //! missing there.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -153,8 +154,10 @@ pub fn table(findings: &Findings, failed: bool) -> String {
     if !findings.misses.is_empty() {
         let _ = writeln!(table, "{:>9}  {:<20} {:<16} missing", "bytes", "package", "process");
     }
+    // A library that is looked for in several places is one thing missing.
+    let mut told = BTreeSet::new();
     for Miss { name, files, comm, tests, .. } in &findings.misses {
-        for gone in files {
+        for gone in files.iter().filter(|gone| told.insert(&gone.path)) {
             let mut line = format!(
                 "{:>9}  {:<20} {:<16} {}",
                 gone.bytes,
@@ -179,6 +182,9 @@ pub fn table(findings: &Findings, failed: bool) -> String {
     for note in &findings.notes {
         match note.why {
             Why::ImportedByPackage => by_packages += 1,
+            Why::Listed if note.gone.len() == 1 => {
+                line(&mut table, note, &format!("1 entry, {}", note.gone[0].path));
+            }
             Why::Listed => line(&mut table, note, &format!("{} entries", note.gone.len())),
             _ => {
                 for gone in &note.gone {

@@ -109,6 +109,8 @@ pub struct Note {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
+    /// A Python module that was loaded and is no package's imports it.
+    Imported,
     /// A file was looked for in a directory that is gone. The original does
     /// not have the file either; but it may have been meant to be made there.
     MadeIn,
@@ -116,8 +118,6 @@ pub enum Why {
     Remade,
     /// A directory was listed that has more entries in the original.
     Listed,
-    /// A Python module that was loaded and is no package's imports it.
-    Imported,
     /// A Python module that was loaded and is of a package imports it,
     /// somewhere: most such statements are in functions that never run.
     ImportedByPackage,
