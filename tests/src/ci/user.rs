@@ -29,7 +29,8 @@ impl User {
         fs::create_dir(&files).expect("a directory");
         let passwd = fs::read_to_string("/etc/passwd").expect("/etc/passwd");
         let home = directory.join("home");
-        let own = format!("{passwd}runner:x:{ID}:{ID}::{}:/bin/bash\n", home.display());
+        // No password, rather than one in /etc/shadow, which PAM would ask for.
+        let own = format!("{passwd}runner:*:{ID}:{ID}::{}:/bin/bash\n", home.display());
         fs::write(files.join("passwd"), own).expect("a file");
         let sudoers = files.join("sudoers");
         // As the images of GitHub's runners have it, on Ubuntu's defaults.
