@@ -104,6 +104,7 @@ fn a_terminal_shows_a_bar_that_is_gone_before_the_summary() {
     assert!(shown.status.success(), "{shown:#?}");
     assert!(shown.text.contains("merging ["), "no bar: {shown:#?}");
     assert!(shown.text.contains("1/2 files"), "not how far it is: {shown:#?}");
+    assert!(!shown.text.contains("0/0"), "drawn before it was known: {shown:#?}");
     assert_eq!(remains(&shown.text), merge.summary() + "\n", "{shown:#?}");
     assert!(shown.text.matches("merging").count() > 3, "it does not move: {shown:#?}");
 }
@@ -196,8 +197,8 @@ fn writing_an_image_is_shown_in_bytes_and_without_colour() {
     fs::write(&file, profile(&id, "/large").to_string()).unwrap();
     let minimize = |name: &str| {
         let output = directory.path().join(name);
-        let mut minimize = profiler(["minimize", "--allow-thin", "--profile"]);
-        minimize.arg(&file).arg(format!("docker-archive:{}", archive.display()));
+        let mut minimize = profiler(["minimize", "--allow-thin"]);
+        minimize.arg(format!("docker-archive:{}", archive.display())).arg("--profile").arg(&file);
         minimize.arg("--output").arg(format!("oci:{}:a", output.display())).env("NO_COLOR", "1");
         minimize
     };

@@ -96,7 +96,7 @@ pub fn write(
 /// Runs in a thread of its own until the work is over.
 fn watch(progress: &Progress) {
     let start = Instant::now();
-    let mut stage = Stage::Idle;
+    let mut drawn = None;
     loop {
         thread::park_timeout(PERIOD);
         let now = progress.look();
@@ -107,15 +107,11 @@ fn watch(progress: &Progress) {
             continue;
         }
         let mut shown = lock();
-        let bar = shown.get_or_insert_with(|| {
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-        });
-        if now.stage != stage {
-            stage = now.stage;
-            bar.reset();
-            bar.set_style(style(now));
-            bar.set_message(words(stage));
+        if drawn != Some(now.stage) {
+            clear(&mut shown);
+            drawn = Some(now.stage);
         }
+        let bar = shown.get_or_insert_with(|| new_bar(now, start.elapsed()));
         if now.total > 0 {
             // An estimate may be too low.
             bar.set_length(now.total.max(now.done));
@@ -123,7 +119,25 @@ fn watch(progress: &Progress) {
         bar.set_position(now.done);
         bar.tick();
     }
-    if let Some(bar) = lock().take() {
+    clear(&mut lock());
+}
+
+/// A bar that has all it needs before it is drawn.
+fn new_bar(now: Snapshot, elapsed: Duration) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(
+        (now.total > 0).then_some(now.total),
+        ProgressDrawTarget::hidden(),
+    )
+    .with_style(style(now))
+    .with_message(words(now.stage))
+    .with_position(now.done)
+    .with_elapsed(elapsed);
+    bar.set_draw_target(ProgressDrawTarget::stderr());
+    bar
+}
+
+fn clear(shown: &mut Option<ProgressBar>) {
+    if let Some(bar) = shown.take() {
         bar.finish_and_clear();
     }
 }
@@ -135,8 +149,8 @@ fn lock() -> std::sync::MutexGuard<'static, Option<ProgressBar>> {
 fn style(now: Snapshot) -> ProgressStyle {
     let template = match (now.stage, now.total) {
         (_, 0) => "{spinner} {msg} {elapsed}",
-        (Stage::Merging, _) => "{msg} [{bar:30}] {pos}/{len} files, {eta} left",
-        _ => "{msg} [{bar:30}] {bytes}/{total_bytes}, {eta} left",
+        (Stage::Merging, _) => "{msg} [{bar:30}] {pos}/{len} files, {elapsed}",
+        _ => "{msg} [{bar:30}] {bytes}/{total_bytes}, {elapsed}",
     };
     // Checked by a test; a bar is no reason to fail.
     ProgressStyle::with_template(template)

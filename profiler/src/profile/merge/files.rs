@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{DifferentImages, Fold, LoadError, Profile};
+use super::{DifferentImages, Fold, ImageId, LoadError, Profile, join_images};
 use crate::parallel::{self, Task};
 use crate::profile::file::load_into;
 use crate::progress::{self, Progress, Stage};
@@ -51,85 +51,119 @@ pub struct Merged {
     pub unknown: BTreeMap<String, PathBuf>,
 }
 
-/// The union of profile files.
+/// The union of profile files. Each is opened once: it may be a pipe.
 ///
 /// # Errors
 /// When one cannot be read or is of another image: the first such in the order
 /// given.
 pub fn merge_files(paths: &[PathBuf], options: &MergeOptions<'_>) -> Result<Merged, MergeError> {
-    let threads = parallel::threads(options.threads).get();
     // A few files are not worth a thread.
-    match fold(paths, threads.min(paths.len() / 4).max(1), options.progress) {
-        Ok(merged) => Ok(merged),
-        // Which file is named must not depend on who was faster.
-        Err(_) if threads > 1 => fold(paths, 1, options.progress),
-        Err(error) => Err(error),
-    }
-}
-
-fn fold(
-    paths: &[PathBuf],
-    threads: usize,
-    progress: Option<&Progress>,
-) -> Result<Merged, MergeError> {
-    progress::begin(progress, Stage::Merging, paths.len() as u64);
+    let threads = parallel::threads(options.threads).get().min(paths.len() / 4).max(1);
+    progress::begin(options.progress, Stage::Merging, paths.len() as u64);
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let work = || {
-        let part = part(paths, &next, &failed, progress);
-        failed.fetch_or(part.is_err(), Ordering::Relaxed);
-        part
-    };
-    let tasks = (0..threads).map(|_| Box::new(work) as Task<'_, Result<Part, _>>).collect();
-    let mut parts = parallel::run(NonZeroUsize::new(threads), tasks).into_iter();
-    let Some(mut all) = parts.next().transpose()? else { return Ok(Merged::default()) };
-    for part in parts {
-        let part = part?;
+    let work = || part(paths, &next, &failed, options.progress);
+    let tasks = (0..threads).map(|_| Box::new(work) as Task<'_, Part>).collect();
+    let mut all = Part::default();
+    for part in parallel::run(NonZeroUsize::new(threads), tasks) {
+        all.images.extend(part.images);
+        if let Some((index, error)) = part.unread
+            && all.unread.as_ref().is_none_or(|&(first, _)| index < first)
+        {
+            all.unread = Some((index, error));
+        }
         for (member, index) in part.unknown {
             let first = all.unknown.entry(member).or_insert(index);
             *first = index.min(*first);
         }
-        // Of which file, is found out by the one that calls this.
-        if let Some(profile) = part.fold.finish() {
-            let path = paths[part.last].clone();
-            all.fold.add(profile).map_err(|source| MergeError::Different { path, source })?;
+        all.apart = all.apart.or(part.apart);
+        if let Some(profile) = part.fold.finish()
+            && let Err(error) = all.fold.add(profile)
+        {
+            all.apart = Some(error);
         }
+    }
+    first_error(paths, &mut all.images, all.unread)?;
+    // Then one of the files is, so this names it; but nothing may be left out
+    // without an error.
+    if let (Some(source), Some(path)) = (all.apart, paths.last()) {
+        return Err(MergeError::Different { path: path.clone(), source });
     }
     let named = |(member, index): (String, usize)| (member, paths[index].clone());
     Ok(Merged { profile: all.fold.finish(), unknown: all.unknown.into_iter().map(named).collect() })
 }
 
-/// What one thread folded.
+/// What one thread folded, until there was an error somewhere.
 #[derive(Default)]
 struct Part {
     fold: Fold,
+    /// What the profiles say of their image, with the first file that says so.
+    images: Vec<(usize, ImageId)>,
     /// By the first file that has each.
     unknown: BTreeMap<String, usize>,
-    /// The last file.
-    last: usize,
+    /// The file that could not be read.
+    unread: Option<(usize, LoadError)>,
+    /// That some were not of one image.
+    apart: Option<DifferentImages>,
 }
 
+/// Files are taken in order, and one that was taken is read: so when a thread
+/// meets an error, all files before are some thread's, and known at the end.
 fn part(
     paths: &[PathBuf],
     next: &AtomicUsize,
     failed: &AtomicBool,
     progress: Option<&Progress>,
-) -> Result<Part, MergeError> {
+) -> Part {
     let mut part = Part::default();
     let mut text = Vec::new();
     while !failed.load(Ordering::Relaxed) {
         let index = next.fetch_add(1, Ordering::Relaxed);
         let Some(path) = paths.get(index) else { break };
-        let profile = load_into(&mut text, path, |member| {
+        let loaded = load_into(&mut text, path, |member| {
             part.unknown.entry(member).or_insert(index);
-        })?;
-        let different = |source| MergeError::Different { path: path.clone(), source };
-        part.fold.add(profile).map_err(different)?;
-        part.last = index;
+        });
+        let profile = match loaded {
+            Ok(profile) => profile,
+            Err(error) => {
+                failed.store(true, Ordering::Relaxed);
+                part.unread = Some((index, error));
+                break;
+            }
+        };
+        if !part.images.iter().any(|(_, image)| *image == profile.image) {
+            part.images.push((index, profile.image.clone()));
+        }
+        // Which file is told is decided when all are known.
+        if let Err(error) = part.fold.add(profile) {
+            failed.store(true, Ordering::Relaxed);
+            part.apart = Some(error);
+            break;
+        }
         if let Some(progress) = progress {
             progress.add(1);
         }
     }
-    Ok(part)
+    part
+}
+
+/// The error that whoever reads the files one after the other would meet.
+fn first_error(
+    paths: &[PathBuf],
+    images: &mut [(usize, ImageId)],
+    unread: Option<(usize, LoadError)>,
+) -> Result<(), MergeError> {
+    images.sort_by_key(|&(index, _)| index);
+    let until = unread.as_ref().map_or(usize::MAX, |&(index, _)| index);
+    let mut known: Option<ImageId> = None;
+    for (index, image) in images.iter().filter(|&&(index, _)| index < until) {
+        let joined = match &known {
+            Some(known) => join_images(known, image.clone())
+                .map_err(|source| MergeError::Different { path: paths[*index].clone(), source })?,
+            None => image.clone(),
+        };
+        known = Some(joined);
+    }
+    unread.map_or(Ok(()), |(_, error)| Err(error.into()))
 }
 
 #[cfg(test)]
@@ -188,6 +222,38 @@ mod tests {
             let error = named(threads);
             assert!(error.contains("9.json: profiles of different images"), "{error}");
             assert_eq!(error, named(1));
+        }
+    }
+
+    #[test]
+    fn images_that_differ_are_told_as_if_one_file_were_read_after_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        for seed in 0..40 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut paths = Vec::new();
+            let mut fold = Fold::new();
+            let mut known = Ok(());
+            for index in 0..24 {
+                let mut profile = Profile::new(ImageId::default());
+                // Few differ, and what is not known agrees with all.
+                profile.image.id = if rng.u8(..60) == 0 { "2".into() } else { "1".into() };
+                profile.image.os = ["", "", "", "linux", "plan9"][rng.usize(..5)].into();
+                if rng.u8(..6) > 0 && profile.image.os == "plan9" {
+                    profile.image.os = "linux".into();
+                }
+                let path = directory.path().join(format!("{index}.json"));
+                save(&profile, &path).unwrap();
+                if known.is_ok() {
+                    let different =
+                        |source| MergeError::Different { path: path.clone(), source }.to_string();
+                    known = fold.add(profile).map_err(different);
+                }
+                paths.push(path);
+            }
+            for threads in [1, 2, 5] {
+                let merged = merge_files(&paths, &with(threads)).map(drop);
+                assert_eq!(merged.map_err(|error| error.to_string()), known, "seed {seed}");
+            }
         }
     }
 
