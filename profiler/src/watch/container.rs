@@ -82,6 +82,10 @@ pub enum Told {
 }
 
 impl Container {
+    pub fn new(path: String, state: State) -> Self {
+        Self { path, state, ..Self::default() }
+    }
+
     /// Whether a touch is on its own rootfs; `nested` where the touch's
     /// control group is not the container's own.
     pub fn is_on(&mut self, dev: u32, nested: bool) -> bool {

@@ -284,8 +284,7 @@ impl<'a> Watcher<'a> {
             if self.containers.contains_key(key) {
                 continue;
             }
-            let container = Container { path: path.clone(), ..Container::default() };
-            self.containers.insert(key.clone(), container);
+            self.containers.insert(key.clone(), Container::new(path.clone(), State::default()));
             self.resolve(key.clone(), pid);
         }
         self.groups.insert(cgroup, owners.into_iter().map(|(key, _)| key).collect());
@@ -328,11 +327,7 @@ impl<'a> Watcher<'a> {
             if answer.is_none() && key.engine != Engine::Unknown {
                 self.lost.unattributed += waiting;
             }
-            *container = Container {
-                path: std::mem::take(&mut container.path),
-                state: State::Other,
-                ..Container::default()
-            };
+            *container = Container::new(std::mem::take(&mut container.path), State::Other);
             return Vec::new();
         };
         open.iter().for_each(|touch| container.learn(touch));
@@ -378,8 +373,8 @@ impl<'a> Watcher<'a> {
         let container = self.containers.get_mut(key)?;
         let exe = container.executable(&touch);
         let State::Watched(watched) = &mut container.state else { return None };
-        let mut places = miss.files.iter().map(|gone| &gone.path).chain([&miss.name]);
-        if places.any(|place| watched.mounts.hide(place)) {
+        let hidden = |place: &BytePath| watched.mounts.hide(place);
+        if hidden(&miss.name) || miss.files.iter().any(|gone| hidden(&gone.path)) {
             return None;
         }
         match watched.note(&touch) {
