@@ -79,6 +79,11 @@ enum Command {
     /// Check that an image is whole and well-formed.
     Validate(validate::Args),
     /// Tell what containers of a minimized image look for in vain.
+    ///
+    /// Told is each failed lookup of what the original image has and the
+    /// profiles do not keep, as it happens: a JSON object a line. Of a
+    /// container's program only the first lookup of a name in each way is
+    /// told. Runs until SIGINT or SIGTERM.
     Watch(Box<watch::Args>),
     /// Estimate whether the next run touches something unseen.
     Coverage(coverage::Args),

@@ -24,10 +24,6 @@ use super::record::duration;
 use super::run::Buffers;
 
 /// Arguments of `profiler watch`.
-///
-/// Runs until SIGINT or SIGTERM. Told is the first lookup of each name by each
-/// program of a container, and of those that fail the ones of what the
-/// original has and the profiles do not keep.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The image that was minimized, in any of the forms that minimize takes.
