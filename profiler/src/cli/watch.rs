@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use profiler::image::{self, OpenOptions, Reference, Tree};
-use profiler::minimize::{self, Allow, Policy};
+use profiler::minimize::{self, Allow, Policy, Refusal};
 use profiler::packages::Inventory;
 use profiler::verify::Comparison;
 use profiler::watch::{Lookup, Metrics, Original, Settings, Watcher, serve};
@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-use super::minimize::{load_profiles, refuse};
+use super::minimize::load_profiles;
 use super::record::duration;
 use super::run::Buffers;
 
@@ -60,7 +60,14 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let source = image::open_with(&args.original, &options)?;
     // What the image was made with has been judged when it was made.
     let allow = Allow { incomplete: true, failed: true, thin: true, ..Allow::default() };
-    minimize::check(&source, &profiles, allow).map_err(refuse)?;
+    minimize::check(&source, &profiles, allow).map_err(|refusal| match refusal {
+        Refusal::Mismatch { profiled, profiled_id, .. } => anyhow::anyhow!(
+            "the profile is of image {profiled} ({profiled_id}), not of {}; name the image that \
+             was minimized with --original",
+            args.original
+        ),
+        refusal => refusal.into(),
+    })?;
     let tree = Tree::build(&source.layers)?;
     let plan = minimize::plan(&source, &tree, &profiles, &Policy::default())?;
     let inventory = Inventory::read(&tree)?;

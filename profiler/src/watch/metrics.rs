@@ -54,6 +54,7 @@ pub struct Metrics {
     removed: Family<Removed, Counter>,
     lost: Family<Cause, Counter>,
     untold: Counter,
+    renewals: Counter,
     containers: Gauge,
     series: std::sync::Mutex<HashSet<Removed>>,
 }
@@ -74,6 +75,7 @@ impl Metrics {
             metrics.untold.clone(),
         );
         registry.register("events_lost", "Events lost on this machine", metrics.lost.clone());
+        registry.register("renewals", "How often all was attached anew", metrics.renewals.clone());
         registry.register(
             "containers_watched",
             "Running containers that are watched",
@@ -101,6 +103,7 @@ impl Metrics {
     pub fn update(&self, watcher: &Watcher<'_>) {
         self.containers.set(watcher.watched() as i64);
         raise(&self.untold, watcher.untold());
+        raise(&self.renewals, watcher.renewals());
         for (cause, count) in watcher.lost().by_cause() {
             raise(&self.lost.get_or_create(&Cause { cause: cause.into() }), count);
         }

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 pub use metrics::{Metrics, serve};
@@ -112,6 +112,9 @@ type Owners = Vec<ContainerKey>;
 /// what it has open already.
 type Answer = Option<(ContainerInfo, bool, Vec<Touch>)>;
 
+/// What a renewal brings.
+type Renewed = Result<(Registry, Probe), WatchError>;
+
 /// See the module.
 pub struct Watcher<'a> {
     comparison: Comparison<'a>,
@@ -128,6 +131,8 @@ pub struct Watcher<'a> {
     untold: u64,
     sweep: Instant,
     renewal: Instant,
+    renewing: Option<JoinHandle<Renewed>>,
+    renewals: u64,
 }
 
 impl<'a> Watcher<'a> {
@@ -158,6 +163,8 @@ impl<'a> Watcher<'a> {
             untold: 0,
             sweep: now + SWEEP,
             renewal: now + settings.renewal,
+            renewing: None,
+            renewals: 0,
         })
     }
 
@@ -180,9 +187,11 @@ impl<'a> Watcher<'a> {
             self.sweep();
             self.sweep = now + SWEEP;
         }
-        if now >= self.renewal {
-            told.extend(self.renew().await);
+        if let Some(renewing) = self.renewing.take_if(|renewing| renewing.is_finished()) {
+            told.extend(self.renew(renewing.await));
             self.renewal = Instant::now() + self.settings.renewal;
+        } else if now >= self.renewal && self.renewing.is_none() {
+            self.begin_anew();
         }
         Ok(told)
     }
@@ -218,6 +227,11 @@ impl<'a> Watcher<'a> {
         self.untold
     }
 
+    /// How often all was begun anew.
+    pub fn renewals(&self) -> u64 {
+        self.renewals
+    }
+
     /// What a probe sent that has not been read.
     fn rest(&mut self, clock: Clock) -> Vec<Lookup> {
         let mut events = Vec::new();
@@ -225,31 +239,39 @@ impl<'a> Watcher<'a> {
         self.take(events, clock)
     }
 
-    /// Begins anew. The second probe is attached before the first is taken
-    /// away, and reports everything once more: what was told is known.
-    async fn renew(&mut self) -> Vec<Lookup> {
-        let clock = Clock::now();
-        let registry = match Registry::start().await {
-            Ok(registry) => registry,
-            Err(error) => {
-                log::warn!("engines could not be asked anew: {error}; going on as it was");
+    /// Begins anew beside what goes on: attaching takes a while.
+    fn begin_anew(&mut self) {
+        let options = self.settings.options;
+        self.renewing = Some(tokio::spawn(async move {
+            let registry = Registry::start().await?;
+            let probe = tokio::task::spawn_blocking(move || Probe::attach(options)).await;
+            let probe = probe.map_err(std::io::Error::other).map_err(SessionError::Poll)?;
+            Ok((registry, probe.map_err(SessionError::from)?))
+        }));
+    }
+
+    /// Goes on with the second probe, which reports everything once more: what
+    /// was told is known. The first is taken away after the second came, so
+    /// that nothing is seen by neither.
+    fn renew(&mut self, renewed: Result<Renewed, tokio::task::JoinError>) -> Vec<Lookup> {
+        let (registry, probe) = match renewed {
+            Ok(Ok(renewed)) => renewed,
+            Ok(Err(error)) => {
+                log::warn!("could not attach anew: {error}; going on as it was");
                 return Vec::new();
             }
-        };
-        let probe = match Probe::attach(self.settings.options) {
-            Ok(probe) => probe,
             Err(error) => {
-                log::warn!("programs could not be attached anew: {error}; going on as it was");
+                log::warn!("could not attach anew: {error}; going on as it was");
                 return Vec::new();
             }
         };
         self.lost += self.probe.lost();
         self.probe.detach();
-        let told = self.rest(clock);
+        let told = self.rest(Clock::now());
         self.probe = probe;
         // Those that are still asked keep the old one until they are answered.
         self.registry = Arc::new(registry);
-        log::info!("attached anew");
+        self.renewals += 1;
         told
     }
 
