@@ -1,6 +1,6 @@
 //! The side that asks.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -62,10 +62,14 @@ fn ask(socket: &Path, request: &Request) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("{request}\n").as_bytes())?;
-    // No more will come: the answer is all there is to read.
-    stream.shutdown(std::net::Shutdown::Write)?;
+    // One that takes no more clients answers without reading.
+    let asked = stream.write_all(format!("{request}\n").as_bytes());
     let mut answer = String::new();
-    stream.take(ANSWER_MAX).read_to_string(&mut answer)?;
+    // The line alone: behind it the connection may be reset.
+    let read = BufReader::new(stream.take(ANSWER_MAX)).read_line(&mut answer);
+    if answer.is_empty() {
+        asked?;
+    }
+    read?;
     Ok(answer)
 }

@@ -52,11 +52,14 @@ impl Server {
     /// # Errors
     /// When neither the directory for temporary files nor `/tmp` takes it.
     pub fn start() -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("profiler-").tempdir();
+        use std::os::unix::fs::PermissionsExt as _;
+        let mut private = tempfile::Builder::new();
+        private.prefix("profiler-").permissions(std::fs::Permissions::from_mode(0o700));
+        let directory = private.tempdir();
         let fits = |directory: &TempDir| socket_in(directory).as_os_str().len() <= PATH_MAX;
         let directory = match directory {
             Ok(directory) if fits(&directory) => directory,
-            _ => tempfile::Builder::new().prefix("profiler-").tempdir_in("/tmp")?,
+            _ => private.tempdir_in("/tmp")?,
         };
         let path = socket_in(&directory);
         let listener = UnixListener::bind(&path)?;
