@@ -42,7 +42,7 @@ fn small() -> SourceImage {
 
 fn name(name: &str, kind: Kind) -> NameEntry {
     let (comm, exe) = ("app".into(), Some("/usr/bin/app".into()));
-    NameEntry { name: name.into(), kinds: [kind].into(), comm, exe }
+    NameEntry { name: name.into(), kinds: [kind].into(), comm, exe, ..NameEntry::default() }
 }
 
 fn path(path: &str, kind: Kind) -> PathEntry {

@@ -177,6 +177,7 @@ pub mod tests {
             missing: true,
             foreign_exe: false,
             cut: false,
+            epoch: 0,
         }
     }
 
