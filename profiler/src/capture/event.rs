@@ -81,6 +81,7 @@ pub struct Touch {
     pub cut: bool,
     /// The epoch that the touch falls into; 0 until the first change, see
     /// [`Probe::advance`](super::Probe::advance).
+    #[serde(skip_serializing_if = "is_default")]
     pub epoch: u64,
 }
 
