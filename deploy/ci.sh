@@ -173,16 +173,19 @@ minimize() {
     places
     find_binary
     local log=$directory/minimize.log why name value
-    local -a command=("$binary" minimize "--profile=$profile" "--report=$report" --force)
+    # Behind "--" would be a command.
+    [[ $image != -* ]] || fail "$image is no image: a name does not begin with a dash" 2
+    local -a command=("$binary" minimize "$image" "--profile=$profile" "--report=$report" --force)
     [[ -n $output ]] || output=$(default_output "$image")
     command+=("--output=$output")
     [[ -z $gates ]] || command+=("--fail-on=$gates")
     local -a more
     IFS=$' \t\n' read -r -d '' -a more <<<"$arguments" || true
-    command+=(${more[@]+"${more[@]}"} -- "$image")
+    command+=(${more[@]+"${more[@]}"})
     # stderr is shown and kept, stdout only shown.
     if ! { "${command[@]}" 2>&1 1>&3 | tee "$log" >&2; } 3>&1; then
-        why=$(tail -n 1 "$log" | sed 's/^profiler: //')
+        # Of wrong arguments the first line says what is wrong.
+        why=$(grep -m 1 '^error: ' "$log" || tail -n 1 "$log" | sed 's/^profiler: //')
         fail "${why:-the profiler ended without a word}"
     fi
     output image "${output#docker-daemon:}"
