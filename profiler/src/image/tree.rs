@@ -458,7 +458,8 @@ impl<'a> Tree<'a> {
     }
 }
 
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
+/// Directory and last component of a path; of one component, nothing and that.
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|&byte| byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => (b"", path),

@@ -159,30 +159,26 @@ impl Lost {
 
 impl AddAssign for Lost {
     fn add_assign(&mut self, other: Self) {
-        // Taken apart, so that a cause added above is not forgotten here.
-        let Self { ring_full, path_too_deep, missed_runs, unattributed, unreadable, table_full } =
-            other;
         // What a damaged file tells may be any number.
-        for (count, more) in [
-            (&mut self.ring_full, ring_full),
-            (&mut self.path_too_deep, path_too_deep),
-            (&mut self.missed_runs, missed_runs),
-            (&mut self.unattributed, unattributed),
-            (&mut self.unreadable, unreadable),
-            (&mut self.table_full, table_full),
-        ] {
-            *count = count.saturating_add(more);
-        }
+        self.change(other, u64::saturating_add);
     }
 }
 
 /// What is left when a part is counted elsewhere.
 impl SubAssign for Lost {
     fn sub_assign(&mut self, part: Self) {
-        let Self { ring_full, path_too_deep, missed_runs, unattributed, unreadable, table_full } =
-            part;
         // A part that was counted a moment later may be the larger.
-        for (count, part) in [
+        self.change(part, u64::saturating_sub);
+    }
+}
+
+impl Lost {
+    /// Changes each count by the other's of the same cause.
+    fn change(&mut self, other: Self, by: fn(u64, u64) -> u64) {
+        // Taken apart, so that a cause added above is not forgotten here.
+        let Self { ring_full, path_too_deep, missed_runs, unattributed, unreadable, table_full } =
+            other;
+        for (count, other) in [
             (&mut self.ring_full, ring_full),
             (&mut self.path_too_deep, path_too_deep),
             (&mut self.missed_runs, missed_runs),
@@ -190,7 +186,7 @@ impl SubAssign for Lost {
             (&mut self.unreadable, unreadable),
             (&mut self.table_full, table_full),
         ] {
-            *count = count.saturating_sub(part);
+            *count = by(*count, other);
         }
     }
 }

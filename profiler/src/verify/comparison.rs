@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{FileKind, Findings, Gone, Miss, Note, Why};
+use crate::image::tree::split;
 use crate::image::{NodeId, NodeKind, Tree};
 use crate::minimize::Plan;
 use crate::packages::Inventory;
@@ -121,7 +122,9 @@ impl<'a> Comparison<'a> {
     /// The directory of a name, if the original has it, the small image has
     /// not, and the name itself is new in it.
     fn directory_of(&self, entry: &NameEntry) -> Option<Gone> {
-        let (directory, name) = split(entry.name.as_bytes());
+        let name = entry.name.as_bytes();
+        let end = name.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+        let (directory, name) = split(&name[..end]);
         let id = self.original.walk(directory, true).end?;
         let is_new = self.original.child(id, name).is_none();
         let is_gone = self.original.node(id).kind == NodeKind::Dir && !self.present.contains(&id);
@@ -213,17 +216,6 @@ impl<'a> Made<'a> {
                 .range::<&BytePath, _>(&below..)
                 .next()
                 .is_some_and(|next| next.is_in(path))
-    }
-}
-
-/// The directory of an absolute name, and the rest.
-fn split(name: &[u8]) -> (&[u8], &[u8]) {
-    let end = name.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
-    let name = &name[..end];
-    match name.iter().rposition(|&byte| byte == b'/') {
-        Some(0) => (b"/", &name[1..]),
-        Some(at) => (&name[..at], &name[at + 1..]),
-        None => (b"/", name),
     }
 }
 

@@ -16,7 +16,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::process::{Usage, measured, warn_of_load};
+use super::process::{Usage, in_turns, measured, warn_of_load};
 use super::profiles::{Made, make};
 use super::table::quartiles;
 use crate::shell::{self, cargo, command, say, scratch, target};
@@ -96,13 +96,7 @@ fn row(place: &Path, made: &Made, cache: Cache, repetitions: u32) -> Result<Row>
     }
     let mut pairs = Vec::new();
     for repetition in 0..repetitions {
-        let (ours, theirs) = if repetition % 2 == 0 {
-            let ours = merge()?;
-            (ours, read()?)
-        } else {
-            let theirs = read()?;
-            (merge()?, theirs)
-        };
+        let (ours, theirs) = in_turns(repetition, merge, read)?;
         say(format!(
             "{cache:?} {}/{repetitions}: merge {:.2} s, cat {:.2} s",
             repetition + 1,

@@ -12,8 +12,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use super::process::{Usage, measured, warn_of_load};
+use super::process::{Usage, in_turns, measured, warn_of_load};
 use super::table::quartiles;
+use super::workload;
 use crate::base;
 use crate::engine::Engine;
 use crate::shell::{self, command, output, say, scratch, target, workspace};
@@ -81,14 +82,8 @@ struct Place {
 impl Place {
     fn prepare() -> Result<Self> {
         let sources = workspace().join("xtask/bench");
-        shell::run(
-            command("docker")
-                .args(["build", "--quiet", "--network", "host", "--tag", IMAGE])
-                .args(["--build-arg", &format!("BASE={}", base::NAME), "--file"])
-                .arg(sources.join("minimize.Dockerfile"))
-                .arg(&sources)
-                .stdout(Stdio::null()),
-        )?;
+        let dockerfile = sources.join("minimize.Dockerfile");
+        workload::build(&sources, &dockerfile, IMAGE, &[format!("BASE={}", base::NAME)])?;
         let inspect = |what: &str| {
             output(command("docker").args(["image", "inspect", "--format", what, IMAGE]))
         };
@@ -138,10 +133,8 @@ impl Place {
         self.once(source, false)?;
         let mut pairs = Vec::new();
         for repetition in 0..repetitions {
-            let ours_first = repetition % 2 == 0;
-            let first = self.once(source, ours_first)?;
-            let second = self.once(source, !ours_first)?;
-            let (ours, theirs) = if ours_first { (first, second) } else { (second, first) };
+            let (ours, theirs) =
+                in_turns(repetition, || self.once(source, true), || self.once(source, false))?;
             say(format!(
                 "{source:?} {}/{repetitions}: {:.2} s, {:.2} s",
                 repetition + 1,

@@ -10,6 +10,25 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::shell::say;
 
+/// Runs both, the one first in every other repetition and the other first in
+/// the rest: what the first does to the machine falls on both alike.
+///
+/// # Errors
+/// Those of the two.
+pub fn in_turns<A, B>(
+    repetition: u32,
+    one: impl FnOnce() -> Result<A>,
+    other: impl FnOnce() -> Result<B>,
+) -> Result<(A, B)> {
+    if repetition.is_multiple_of(2) {
+        let one = one()?;
+        Ok((one, other()?))
+    } else {
+        let other = other()?;
+        Ok((one()?, other))
+    }
+}
+
 /// CPU time and state of a process, from `/proc/PID/stat` (proc_pid_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stat {

@@ -11,17 +11,18 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 
 use super::findings::{self, Findings};
-use super::process::{Usage, measured, warn_of_load};
+use super::process::{Usage, in_turns, measured, warn_of_load};
 use super::table::quartiles;
+use super::workload;
 use crate::base;
 use crate::engine::Engine;
-use crate::shell::{self, command, say, scratch, target, workspace};
+use crate::shell::{command, say, scratch, target, workspace};
 
 const IMAGE: &str = "profiler-bench/suite";
 
@@ -94,14 +95,8 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn build_image() -> Result<()> {
     let sources = workspace().join("xtask/bench");
-    shell::run(
-        command("docker")
-            .args(["build", "--quiet", "--network", "host", "--tag", IMAGE])
-            .args(["--build-arg", &format!("BASE={}", base::NAME), "--file"])
-            .arg(sources.join("suite.Dockerfile"))
-            .arg(&sources)
-            .stdout(Stdio::null()),
-    )
+    let dockerfile = sources.join("suite.Dockerfile");
+    workload::build(&sources, &dockerfile, IMAGE, &[format!("BASE={}", base::NAME)])
 }
 
 struct Suite<'a> {
@@ -117,21 +112,15 @@ impl Suite<'_> {
         self.plain(module)?;
         let mut pairs = Vec::new();
         for repetition in 0..repetitions {
-            let pair = if repetition % 2 == 0 {
-                let plain = self.plain(module)?;
-                (plain, self.profiled(module)?)
-            } else {
-                let profiled = self.profiled(module)?;
-                (self.plain(module)?, profiled)
-            };
-            let (plain, (profiled, _)) = &pair;
+            let (plain, (profiled, findings)) =
+                in_turns(repetition, || self.plain(module), || self.profiled(module))?;
             say(format!(
                 "{module} {}/{repetitions}: tests {:.2} s, profiled {:.2} s",
                 repetition + 1,
                 plain.tests,
                 profiled.tests
             ));
-            pairs.push(Pair { plain: pair.0, profiled: pair.1.0, findings: pair.1.1 });
+            pairs.push(Pair { plain, profiled, findings });
         }
         Ok(Row { module, does, pairs })
     }

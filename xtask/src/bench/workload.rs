@@ -149,7 +149,11 @@ pub fn build_images(workloads: &[Workload], scale: Scale) -> Result<()> {
     Ok(())
 }
 
-fn build(context: &Path, dockerfile: &Path, image: &str, arguments: &[String]) -> Result<()> {
+/// Builds an image from a Dockerfile, with build arguments as NAME=VALUE.
+///
+/// # Errors
+/// When Docker cannot build it.
+pub fn build(context: &Path, dockerfile: &Path, image: &str, arguments: &[String]) -> Result<()> {
     let mut build = command("docker");
     build.args(["build", "--quiet", "--network", "host", "--tag", image, "--file"]).arg(dockerfile);
     for argument in arguments {

@@ -1,7 +1,6 @@
 //! `--verify`: rounds of writing, running and adding, until the command
 //! passes and misses nothing.
 
-use anyhow::bail;
 use profiler::image::{self, SourceImage, Store, Temporary, Transport, Tree, WriteOptions};
 use profiler::minimize::{Plan, Policy};
 use profiler::packages::Inventory;
@@ -71,10 +70,12 @@ pub fn heal(
     };
     // Before anything has a name, so that a signal leaves none behind.
     let mut trials = Trials::new()?;
-    let stem = format!("profiler-verify-{}", uuid());
+    let stem = format!("profiler-verify-{}", unique());
     let options = WriteOptions { force: true, ..options };
     let mut healing = Healing::new(*heal_listed);
-    for number in 1..=*max_rounds {
+    let mut number = 0;
+    loop {
+        number += 1;
         policy.wanted = healing.wanted().to_vec();
         let (plan, inventory) = plan(args, source, tree, profiles, policy)?;
         let temporary = Temporary::new(store, format!("{stem}:round-{number}"));
@@ -106,7 +107,6 @@ pub fn heal(
             }
         }
     }
-    bail!("--max-rounds 0: no round at all; use 1 or more")
 }
 
 /// One line a round.
@@ -156,7 +156,7 @@ fn given_up(
 }
 
 /// Tells this program's names from those of others that run at the same time.
-fn uuid() -> String {
+fn unique() -> String {
     let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     format!("{}-{:x}", std::process::id(), time.map_or(0, |time| time.as_nanos()))
 }

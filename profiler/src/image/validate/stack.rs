@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use tar::EntryType;
 
 use super::super::entry::normalize;
+use super::super::tree::split;
 use super::finding::{Findings, Problem};
 use super::tar::RawEntry;
 
@@ -143,14 +144,6 @@ impl Stack {
 
 fn at(place: &str, name: &[u8]) -> String {
     format!("{place} {}", String::from_utf8_lossy(name))
-}
-
-/// Directory and last component.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (b"", path),
-    }
 }
 
 fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {

@@ -10,6 +10,7 @@ mod ruby;
 
 pub use python_modules::source_of as python_source_of;
 
+use crate::image::tree::split;
 use crate::image::{ImageError, NodeId, Tree};
 use crate::minimize::Options;
 use crate::minimize::keep::Keeper;
@@ -52,14 +53,6 @@ impl Languages {
         dotnet::keep(keeper, path);
         self.php.keep(keeper, path);
         Ok(())
-    }
-}
-
-/// Directory and name of a path.
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (b"", path),
     }
 }
 
