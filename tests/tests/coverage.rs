@@ -128,11 +128,6 @@ fn a_thin_profile_is_refused_with_what_was_seen() {
     let output = format!("oci-archive:{}", bench.output().display());
     let mut command = profiler(["minimize", &bench.image.name, "--output", &output, "--force"]);
     command.arg("--profile").arg(&profiles[0]);
-    // The command may be all there is to test; who asks for no more is warned.
-    let warned = Outcome::of(&mut command).succeeded();
-    assert!(warned.stderr.contains(words[2]), "{warned:#?}");
-    // A recording has seen a program that was idle.
-    edit(&profiles[0], |profile| profile["runs"][0]["command"] = json!([]));
     Outcome::of(&mut command).refused(1, &words);
     Outcome::of(command.arg("--allow-thin")).succeeded();
 }

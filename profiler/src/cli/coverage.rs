@@ -145,8 +145,7 @@ fn open(reference: &Reference, profile: &Profile, quiet: bool) -> anyhow::Result
     Ok(progress::open(reference, &options, quiet)?)
 }
 
-/// Checks `--fail-on` before an image is made, and warns of profiles that may
-/// be thin.
+/// Checks `--fail-on` before an image is made.
 pub fn gate(gates: &Gates, profiles: &[Profile], tree: &Tree<'_>) -> anyhow::Result<()> {
     let (mut collector, mut looked) = (Collector::default(), Looked::default());
     for profile in profiles {
@@ -157,11 +156,6 @@ pub fn gate(gates: &Gates, profiles: &[Profile], tree: &Tree<'_>) -> anyhow::Res
             collector.add(&name, profile, there)?;
         }
         looked.add(&name, profile);
-    }
-    if !gates.refuse_thin()
-        && let Some(why) = looked.seen.start_up()
-    {
-        log::warn!("{why}; if the image does more, so should the tests");
     }
     Ok(gates.hold(&looked, &collector.coverage(collector.unit()))?)
 }

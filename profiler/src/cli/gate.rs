@@ -99,11 +99,6 @@ impl Gates {
         self.fail_on.iter().any(|gate| matches!(gate, Gate::Unseen(_)))
     }
 
-    /// Whether thin profiles fail.
-    pub fn refuse_thin(&self) -> bool {
-        self.fail_on.contains(&Gate::Thin)
-    }
-
     /// Fails with all that did not hold.
     pub fn hold(&self, looked: &Looked, coverage: &Coverage) -> Result<(), CheckFailed> {
         let failed: Vec<String> =
@@ -123,8 +118,7 @@ impl Gate {
                 told(&looked.incomplete, "these profiles do not hold all that was touched")
             }
             Self::FailedTests => told(&looked.failed, "commands failed under these profiles"),
-            // Who asks wants to know: a start-up under a command counts too.
-            Self::Thin => looked.seen.thin().or_else(|| looked.seen.start_up()).map(|why| {
+            Self::Thin => looked.seen.thin().map(|why| {
                 let Seen { containers, files, .. } = looked.seen;
                 format!("{self}: {containers} containers, {files} files, {why}")
             }),

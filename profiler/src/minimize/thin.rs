@@ -19,8 +19,6 @@ pub struct Seen {
     loader: bool,
     /// Something was touched that no loader touches.
     beyond: bool,
-    /// A command was run, as against a recording.
-    commanded: bool,
 }
 
 impl Seen {
@@ -28,7 +26,6 @@ impl Seen {
     pub fn add(&mut self, profile: &Profile) {
         self.containers += profile.runs.iter().map(|run| run.containers.len()).sum::<usize>();
         self.files += profile.paths.len();
-        self.commanded |= profile.runs.iter().any(|run| !run.command.is_empty());
         for entry in profile.paths.iter().filter(|entry| !entry.runtime) {
             // Of what ran already when recording began, the loader is mapped.
             if is_loader(entry) {
@@ -42,24 +39,13 @@ impl Seen {
     }
 
     /// Why this is too thin to make an image from; none when it is not: when
-    /// nothing was executed, or when recordings saw nothing but a
-    /// [start-up](Self::start_up). Under a command that is no proof: there are
-    /// programs that need nothing but their libraries, and the command may be
-    /// all that there is to test of one.
+    /// nothing was executed, or one program was all that ran and it came no
+    /// further than its loader. A static program may have nothing to touch, so
+    /// one alone is no sign.
     pub fn thin(&self) -> Option<String> {
-        if self.programs.is_empty() {
-            return Some("nothing executed".to_owned());
-        }
-        self.start_up().filter(|_| !self.commanded)
-    }
-
-    /// Said when one program was all that ran, and it came no further than its
-    /// loader. A static program may have nothing to touch, so one alone is no
-    /// sign.
-    pub fn start_up(&self) -> Option<String> {
         let mut programs = self.programs.iter();
-        let (program, None) = (programs.next()?, programs.next()) else { return None };
-        (self.loader && !self.beyond)
+        let Some(program) = programs.next() else { return Some("nothing executed".to_owned()) };
+        (programs.next().is_none() && self.loader && !self.beyond)
             .then(|| format!("only {program} executed, which touched nothing but its libraries"))
     }
 }
@@ -87,7 +73,7 @@ fn name(entry: &PathEntry) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{ImageId, Run};
+    use crate::profile::ImageId;
 
     fn thin(paths: &[(&str, Kind)]) -> Option<String> {
         let mut profile = Profile::new(ImageId::default());
@@ -114,23 +100,9 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_of_one_program_that_came_no_further_than_its_loader_is_thin() {
+    fn one_program_that_came_no_further_than_its_loader_is_thin() {
         let why = thin(&START).unwrap();
         assert!(why.contains("/usr/sbin/server"), "{why}");
-    }
-
-    #[test]
-    fn a_command_may_be_all_there_is_to_test_of_a_program() {
-        let mut seen = Seen::default();
-        let mut profile = Profile::new(ImageId::default());
-        profile.runs.push(Run { command: vec!["docker".into()], ..Run::default() });
-        for (path, kind) in START {
-            let kinds = [kind].into();
-            profile.paths.push(PathEntry { path: path.into(), kinds, ..PathEntry::default() });
-        }
-        seen.add(&profile);
-        assert_eq!(seen.thin(), None);
-        assert!(seen.start_up().is_some());
     }
 
     #[test]

@@ -16,8 +16,8 @@ pub struct Allowances {
     /// Take a profile of a command that failed.
     #[arg(long)]
     allow_failed: bool,
-    /// Take a profile in which nothing was executed, or a recording of nothing
-    /// but a program and its libraries.
+    /// Take a profile in which nothing was executed, or nothing but a program
+    /// that touched its libraries.
     #[arg(long)]
     allow_thin: bool,
 }
