@@ -217,34 +217,57 @@ unsafe extern "C" fn hash_word(index: u64, slot: *mut c_void) -> i64 {
 /// fitted, or when the way there kept changing.
 #[inline(always)]
 fn append_path(slot: u32, buffer: *mut u8, dentry: u64, root: u64, end: u64) -> (u64, u64) {
+    let state = state(buffer);
+    // SAFETY: see `state`.
+    unsafe { state.write(Loop { at: dentry, end, value: root, trail: 0 }) };
+    let top = walk(slot);
+    // SAFETY: see `state`.
+    let end = unsafe { core::ptr::read_volatile(&raw const (*state).end) };
+    (end & (SCRATCH as u64 - 1), top)
+}
+
+/// Does the work of [`append_path`], of which what it is given and the new end
+/// are in the loop's state: numbers only, as [`Pending`].
+///
+/// A global function, see [`submit`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn walk(slot: u32) -> u64 {
     /// Renames are rare; a container that does nothing else can be told that
     /// its path was not learnt.
     const TRIES: u32 = 3;
+    let Some(buffer) = buffer(slot) else { return 0 };
     let state = state(buffer);
+    // SAFETY: see `state`.
+    let (dentry, end, root) = unsafe { ((*state).at, (*state).end, (*state).value) };
+    let (mut after, mut arrived) = (end, 0);
     for _ in 0..TRIES {
         let start = Loop { at: dentry, end, value: root, trail: 0 };
-        let (end, _) = run(state, slot, DEPTH, append_name, start);
+        let (end, left) = run(state, slot, DEPTH, append_name, start);
+        after = end;
+        // The walk marks its arrival by forgetting the root.
+        if left != 0 {
+            break;
+        }
         // SAFETY: see `state`.
-        let (top, left, trail) = unsafe {
+        let (top, trail) = unsafe {
             (
                 core::ptr::read_volatile(&raw const (*state).at),
-                core::ptr::read_volatile(&raw const (*state).value),
                 core::ptr::read_volatile(&raw const (*state).trail),
             )
         };
-        // The walk marks its arrival by forgetting the root.
-        if left != 0 {
-            return (end & (SCRATCH as u64 - 1), 0);
-        }
         // Once more: a rename on the way would make a path that never was.
         let again = Loop { at: dentry, end: 0, value: root, trail: 0 };
         run(state, slot, DEPTH, follow, again);
         // SAFETY: as above.
         if trail == unsafe { core::ptr::read_volatile(&raw const (*state).trail) } {
-            return (end & (SCRATCH as u64 - 1), top);
+            arrived = top;
+            break;
         }
     }
-    (end & (SCRATCH as u64 - 1), 0)
+    // SAFETY: as above.
+    unsafe { (*state).end = after };
+    arrived
 }
 
 /// A dentry as far as a walk needs it.
@@ -448,7 +471,7 @@ pub fn report_file(slot: u32, place: &Place, kind: u8, file: Subject) {
 pub extern "C" fn submit(slot: u32) -> u64 {
     let Some(buffer) = buffer(slot) else { return 0 };
     // SAFETY: as in `report`.
-    let touch = unsafe { &*buffer.add(PENDING).cast::<Pending>() };
+    let touch = unsafe { &mut *buffer.add(PENDING).cast::<Pending>() };
     let (cgroup, root_sb, dev) = (touch.cgroup, touch.root_sb, touch.dev);
     let (ino, dentry) = (touch.ino, touch.dentry);
     let mut flags = touch.flags;
@@ -482,6 +505,27 @@ pub extern "C" fn submit(slot: u32) -> u64 {
         unsafe { *recent = mark };
         return 0;
     }
+
+    touch.flags = flags;
+    touch.base = base;
+    tell(slot, key.touch, epoch, exe)
+}
+
+/// Takes up a touch that is new. Returns as [`submit`] does.
+///
+/// A global function, too: what [`submit`] came by to get here does not matter
+/// to the verifier then.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn tell(slot: u32, touched: u64, epoch: u64, exe: u64) -> u64 {
+    let Some(buffer) = buffer(slot) else { return 0 };
+    // SAFETY: as in `report`.
+    let touch = unsafe { &*buffer.add(PENDING).cast::<Pending>() };
+    let (cgroup, root_sb, dev) = (touch.cgroup, touch.root_sb, touch.dev);
+    let (ino, dentry, base) = (touch.ino, touch.dentry, touch.base);
+    let mut flags = touch.flags;
+    let name_len = touch.name_len as usize & (NAME_MAX - 1);
+    let key = Key { cgroup, touch: touched };
 
     let Some(group) = group::of(cgroup) else { return 0 };
     let elsewhere = group::get(group).root_sb != 0 && group::get(group).root_sb != root_sb;

@@ -104,15 +104,27 @@ fn mounted(task: Typed) -> u64 {
 #[inline(always)]
 pub fn lose(cgroup: u64, index: u32) {
     count(index);
+    count_of_group(cgroup, index);
+}
+
+/// Counts against a control group. The result means nothing.
+///
+/// A global function: the verifier checks it once, whoever calls it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn count_of_group(cgroup: u64, index: u32) -> u64 {
     let mut losses = LOSSES.get_ptr_mut(&cgroup);
     if losses.is_none() {
         insert_zeroes(&LOSSES, &cgroup);
         losses = LOSSES.get_ptr_mut(&cgroup);
     }
-    if let Some(losses) = losses {
-        // SAFETY: this CPU's own value; the index is a constant inside it.
-        unsafe { (*losses)[index as usize] += 1 };
+    if let Some(losses) = losses
+        && index < counter::COUNT
+    {
+        // SAFETY: this CPU's own value, and the index is inside it.
+        unsafe { *losses.cast::<u64>().add(index as usize) += 1 };
     }
+    0
 }
 
 /// Tells the names of a control group, once, ahead of its first record.
@@ -121,17 +133,19 @@ pub fn announce(slot: u32, cgroup: u64, dev: u32, group: *mut Group) {
     if get(group).announced != 0 {
         return;
     }
-    if tell(slot, cgroup, dev) != 0 {
+    if tell_group(slot, cgroup, dev) != 0 {
         get(group).announced = 1;
     } else {
         lose(cgroup, counter::RING_FULL);
     }
 }
 
-/// Builds and sends the record; not inlined, for the stack's sake. Returns 1
-/// when it was delivered.
+/// Builds and sends the record. Returns 1 when it was delivered.
+///
+/// A global function, as [`count_of_group`] is.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn tell(slot: u32, cgroup: u64, dev: u32) -> u64 {
+pub extern "C" fn tell_group(slot: u32, cgroup: u64, dev: u32) -> u64 {
     let Some(buffer) = buffer(slot) else { return 0 };
     let kn = group_node(current()) as u64;
     let start = Loop { at: kn, end: HEADER as u64, value: 0, trail: 0 };
@@ -165,7 +179,7 @@ fn state(buffer: *mut u8) -> *mut Loop {
     unsafe { buffer.add(CGROUP_SCRATCH - LOOP).cast() }
 }
 
-/// Body of [`tell`]'s loop.
+/// Body of [`tell_group`]'s loop.
 unsafe extern "C" fn append(_: u64, slot: *mut c_void) -> i64 {
     // SAFETY: the slot that `run` passes.
     let Some(buffer) = buffer(unsafe { *slot.cast::<u32>() }) else { return 1 };

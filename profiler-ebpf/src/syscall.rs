@@ -7,7 +7,7 @@ use profiler_ebpf::{SYSCALLS, Spec, counter, flag, kind};
 use crate::event::{Base, Subject, Touch, buffer, report, subject};
 use crate::group;
 use crate::kernel::{Place, Typed, constant, current, field, place};
-use crate::maps::{NAME_MAX, SYSCALL_MASK, SYSCALL_TABLE, slot};
+use crate::maps::{NAME_MAX, SCRATCH, SYSCALL_MASK, SYSCALL_TABLE, slot};
 use crate::name::{self, AT_FDCWD, file_of};
 use crate::offset;
 use crate::result::{Outcome, sort};
@@ -18,6 +18,23 @@ pub const MAP_ANONYMOUS: u64 = 0x20;
 const RESOLVE_IN_ROOT: u64 = 0x10;
 /// In `thread_info.status`: the system call came by the 32-bit door.
 const TS_COMPAT: u32 = 2;
+
+/// The first five arguments. In a 32-bit program they are in other registers,
+/// whose upper halves may hold anything.
+macro_rules! registers {
+    ($field:ident, $regs:expr, $width:ty) => {{
+        // SAFETY: the registers are typed.
+        unsafe {
+            [
+                u64::from(field::<$width>($regs, offset!($field[0]))),
+                u64::from(field::<$width>($regs, offset!($field[1]))),
+                u64::from(field::<$width>($regs, offset!($field[2]))),
+                u64::from(field::<$width>($regs, offset!($field[3]))),
+                u64::from(field::<$width>($regs, offset!($field[4]))),
+            ]
+        }
+    }};
+}
 
 /// `sys_exit`: arguments are the registers and the result.
 #[inline(always)]
@@ -35,15 +52,27 @@ pub fn on_exit(ctx: &BtfTracePointContext) {
     if first == 0 {
         return;
     }
-    let args = Arguments { regs, narrow };
-    if first & Spec::MAP != 0 && (args.get(3) & MAP_ANONYMOUS != 0 || (args.get(4) as i32) < 0) {
+    let registers =
+        if narrow { registers!(regs_arg32, regs, u32) } else { registers!(regs_arg, regs, u64) };
+    if first & Spec::MAP != 0 && (registers[3] & MAP_ANONYMOUS != 0 || (registers[4] as i32) < 0) {
         return;
     }
-    let result: i64 = ctx.arg(1);
-    let Some(mut place) = place(task) else { return };
-    handle(ctx, &mut place, first, &args, result);
-    if second != 0 {
-        handle(ctx, &mut place, second, &args, result);
+    let Some(place) = place(task) else { return };
+    let Some(buffer) = buffer(slot::TRACEPOINT) else { return };
+    // SAFETY: see `call`. Field by field: a copy of the whole would be a call.
+    unsafe {
+        let call = &mut *call(buffer);
+        for (index, &register) in registers.iter().enumerate() {
+            call.args[index] = register;
+        }
+        call.result = ctx.arg(1);
+        call.root_sb = place.root_sb;
+        call.cgroup = place.cgroup;
+        call.dev = place.dev;
+    }
+    let unread = handle(first) | if second != 0 { handle(second) } else { 0 };
+    if unread != 0 {
+        aya_log_ebpf::debug!(ctx, "a system call's name was not readable at its end");
     }
 }
 
@@ -66,46 +95,50 @@ pub fn is_narrow(task: Typed) -> bool {
     unsafe { field::<u32>(task, offset!(task_status)) & TS_COMPAT != 0 }
 }
 
-/// The arguments of a system call, still in its registers.
-struct Arguments {
-    regs: Typed,
-    /// A 32-bit program's: in other registers, whose upper halves may hold
-    /// anything.
-    narrow: bool,
+/// A system call and its task's place, as they wait in the buffer. Numbers
+/// only: what is read back from a map has no type.
+#[repr(C)]
+struct Call {
+    /// The first five, and nothing.
+    args: [u64; 8],
+    result: i64,
+    root_sb: u64,
+    cgroup: u64,
+    dev: u32,
 }
 
-impl Arguments {
+impl Call {
     /// One of the first five.
     #[inline(always)]
-    fn get(&self, index: u32) -> u64 {
-        macro_rules! register {
-            ($index:literal) => {
-                // SAFETY: the registers are typed.
-                unsafe {
-                    if self.narrow {
-                        u64::from(field::<u32>(self.regs, offset!(regs_arg32[$index])))
-                    } else {
-                        field(self.regs, offset!(regs_arg[$index]))
-                    }
-                }
-            };
-        }
-        match index & 7 {
-            0 => register!(0),
-            1 => register!(1),
-            2 => register!(2),
-            3 => register!(3),
-            _ => register!(4),
-        }
+    fn arg(&self, index: u32) -> u64 {
+        self.args[index as usize & 7]
     }
 }
 
+/// Where [`Call`] stands in a buffer, apart from what `event` and `exec` use.
 #[inline(always)]
-fn handle(ctx: &BtfTracePointContext, place: &mut Place, spec: u32, args: &Arguments, result: i64) {
+fn call(buffer: *mut u8) -> *mut Call {
+    // SAFETY: inside the buffer and aligned.
+    unsafe { buffer.add(SCRATCH - 2560).cast() }
+}
+
+/// Does what one half of a table's line says for the call in the buffer.
+/// Returns 1 when a name could not be read.
+///
+/// A global function: the verifier checks it once, whoever calls it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn handle(spec: u32) -> u64 {
+    let Some(buffer) = buffer(slot::TRACEPOINT) else { return 0 };
+    // SAFETY: see `call`.
+    let args = unsafe { &*call(buffer) };
+    let place =
+        &mut Place { task: current(), root_sb: args.root_sb, dev: args.dev, cgroup: args.cgroup };
+    let result = args.result;
     let mut what = (spec & 15) as u8;
     let outcome = sort(result, spec & Spec::RESULT_FD != 0);
     if outcome == Outcome::Unknown || outcome == Outcome::Done && spec & Spec::FAILURES != 0 {
-        return;
+        return 0;
     }
     let mut flags = 0;
     if outcome == Outcome::Missing && what != kind::MODIFY {
@@ -117,14 +150,14 @@ fn handle(ctx: &BtfTracePointContext, place: &mut Place, spec: u32, args: &Argum
             let fd = if spec & Spec::RESULT_FD != 0 {
                 result as i32
             } else if spec & Spec::ARG_FD != 0 {
-                args.get(0) as i32
+                args.arg(0) as i32
             } else {
-                args.get(4) as i32
+                args.arg(4) as i32
             };
             // Before the name is read: /proc and volumes must stay cheap.
             match subject(place, file_of(place, fd), what) {
                 Some(subject) => file = subject,
-                None => return,
+                None => return 0,
             }
         }
     } else if outcome == Outcome::Refused && spec & Spec::RESULT_FD != 0 {
@@ -132,29 +165,33 @@ fn handle(ctx: &BtfTracePointContext, place: &mut Place, spec: u32, args: &Argum
         what = kind::STAT;
     }
     let path = spec >> 4 & 7;
-    let (mut name_len, mut base) = (0, Base::default());
+    let (mut name_len, mut base, mut unread) = (0, Base::default(), 0);
     if path != Spec::NONE {
-        let Some(buffer) = buffer(slot::TRACEPOINT) else { return };
         if outcome == Outcome::Done && spec & (Spec::MOVES_PWD | Spec::MOVES_ROOT) != 0 {
-            return moved(place, spec);
+            moved(place, spec);
+            return 0;
         }
-        let mut string = args.get(path);
+        let mut string = args.arg(path);
         if spec & Spec::SOCKADDR != 0 {
             const AF_UNIX: u16 = 1;
             if from_user::<u16>(string) != AF_UNIX {
-                return;
+                return 0;
             }
             string += 2;
         }
         match name::from_user(buffer, string) {
             // A socket's name ends with its address, NUL or not.
             Some(len) if spec & Spec::SOCKADDR != 0 => {
-                let rest = args.get(2).saturating_sub(2) as usize & (NAME_MAX - 1);
+                let rest = args.arg(2).saturating_sub(2) as usize & (NAME_MAX - 1);
                 name_len = if rest < len { rest } else { len };
             }
             Some(len) => name_len = len,
             // No name at all: utimensat and friends take a bare descriptor.
-            None if string != 0 => unreadable(ctx, place),
+            None if string != 0 => {
+                // Rare, and each one is a file the profile may lack.
+                group::lose(place.cgroup, counter::UNREADABLE);
+                unread = 1;
+            }
             None => {}
         }
         // An empty name means the descriptor itself (AT_EMPTY_PATH), which was
@@ -162,19 +199,19 @@ fn handle(ctx: &BtfTracePointContext, place: &mut Place, spec: u32, args: &Argum
         if name_len != 0 {
             let mut absolute = name::is_absolute(buffer);
             if spec & Spec::OPEN_HOW != 0
-                && from_user::<u64>(args.get(2) + 16) & RESOLVE_IN_ROOT != 0
+                && from_user::<u64>(args.arg(2) + 16) & RESOLVE_IN_ROOT != 0
             {
                 absolute = false;
             }
             let dirfd = spec >> 7 & 7;
-            let fd = if dirfd == Spec::NONE { AT_FDCWD } else { args.get(dirfd) as i32 };
+            let fd = if dirfd == Spec::NONE { AT_FDCWD } else { args.arg(dirfd) as i32 };
             base = name::base(place, absolute, fd);
         } else if file.dentry == 0 {
-            return;
+            return unread;
         }
         let flags_arg = spec >> 10 & 7;
         if flags_arg != Spec::NONE {
-            let asked = args.get(flags_arg);
+            let asked = args.arg(flags_arg);
             if what == kind::STAT && asked & AT_SYMLINK_NOFOLLOW != 0 {
                 what = kind::LSTAT;
             } else if spec & Spec::MAY_FOLLOW != 0 && asked & AT_SYMLINK_FOLLOW != 0 {
@@ -182,9 +219,10 @@ fn handle(ctx: &BtfTracePointContext, place: &mut Place, spec: u32, args: &Argum
             }
         }
     } else if file.dentry == 0 {
-        return;
+        return 0;
     }
     report(slot::TRACEPOINT, place, &Touch { kind: what, flags, file, base, name_len });
+    unread
 }
 
 /// A change of the current or root directory that worked: what its name
@@ -205,12 +243,4 @@ fn from_user<T: Copy + Default>(address: u64) -> T {
         bpf_probe_read_user((&raw mut value).cast(), size_of::<T>() as u32, address as *const _)
     };
     value
-}
-
-/// Counts a name that could not be read, and tells of it: rare, and each one
-/// is a file the profile may lack. Not inlined, for the stack's sake.
-#[inline(never)]
-fn unreadable(ctx: &BtfTracePointContext, place: &Place) {
-    group::lose(place.cgroup, counter::UNREADABLE);
-    aya_log_ebpf::debug!(ctx, "a system call's name was not readable at its end");
 }
