@@ -652,6 +652,9 @@ fn remember(group: *mut profiler_ebpf::Group, key: &Key, epoch: u64) -> Result<(
 /// Records that a control group may send in a span of time while the ring
 /// buffer is crowded.
 const SHARE: u64 = 4096;
+/// The same while it is as good as full: what user space could not take for a
+/// second or two finds room then.
+const LAST_SHARE: u64 = 256;
 
 /// Whether a control group may use what is left of the ring buffer: when that
 /// is little, one that floods it must leave the rest to its neighbours.
@@ -666,7 +669,10 @@ fn may_send(group: *mut profiler_ebpf::Group, waiting: u64) -> bool {
             (*group).sent = 0;
         }
         (*group).sent += 1;
-        (*group).sent <= SHARE || waiting < u64::from(setting!(crowded))
+        // Crowded are three quarters of the buffer, so this is seven eighths.
+        let crowded = u64::from(setting!(crowded));
+        let share = if waiting < crowded / 6 * 7 { SHARE } else { LAST_SHARE };
+        (*group).sent <= share || waiting < crowded
     }
 }
 

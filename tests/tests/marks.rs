@@ -438,6 +438,9 @@ fn marks_outside_of_a_run_are_an_error_unless_told() {
 
 #[test]
 fn the_socket_is_gone_after_a_signal() {
+    // Under nohup(1) the command would be deaf to it, and so it should.
+    // SAFETY: no handler is set.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
     for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
         let directory = tempfile::tempdir().unwrap();
         let noted = directory.path().join("socket");
