@@ -102,7 +102,8 @@ impl Container {
     /// `podman run --detach` with these arguments.
     #[track_caller]
     pub fn start_podman(arguments: &[&str]) -> Self {
-        let id = output(podman().args(["--detach"]).args(arguments));
+        // Removed without waiting for it to end by itself.
+        let id = output(podman().args(["--detach", "--stop-timeout=0"]).args(arguments));
         Self { engine: "podman", id }
     }
 

@@ -242,8 +242,14 @@ fn what_runs_nothing_of_the_image_proves_nothing() {
     let name = &bench.image.name;
     bench.verify(name, &[], &command).refused(1, &["did not start", name, "$PROFILER_IMAGE"]);
     bench.verify("oci:nowhere", &[], &command).refused(2, &["oci:nowhere"]);
-    // A ring of one page, which the start of Python fills.
-    let lossy = bench.verify(name, &["--ring-size", "1"], &tests(&["page:index", "module:wave"]));
+    // A ring of one page, which the start of Python fills while nobody reads.
+    let script = r#"
+        kill -STOP $PPID
+        docker run --rm "$PROFILER_IMAGE" page:index; status=$?
+        kill -CONT $PPID
+        docker run --rm "$PROFILER_IMAGE" page:index && exit $status"#;
+    let command = ["sh", "-c", script].map(str::to_owned);
+    let lossy = bench.verify(name, &["--ring-size", "1"], &command);
     assert_eq!(lossy.code, 1, "{lossy:#?}");
     assert!(lossy.stderr.contains("not known in full"), "{lossy:#?}");
 }
