@@ -14,23 +14,23 @@ pub struct Args {
     filter: Option<String>,
 }
 
-/// The name by which cargo knows the tests' crate.
-const TESTS: &str = "integration-tests";
-
 /// Runs the task.
 pub fn run(args: &Args) -> Result<()> {
     setup::run_steps()?;
     if args.filter.is_none() {
         check()?;
-        shell::run(cargo().args(["test", "--workspace", "--exclude", TESTS]).args(EBPF))?;
+        shell::run(cargo().arg("test").args(MEMBERS).args(["--lib", "--bins"]))?;
+        shell::run(cargo().arg("test").args(MEMBERS).arg("--doc"))?;
     }
-    shell::run(cargo().args(["build", "--package", "profiler"]))?;
+    build_profiler(&[])?;
     let cases = vm::build_programs()?;
     let _engine = Engine::start()?;
     base::ensure()?;
     let mut tests = cargo();
     tests
-        .args(["test", "--no-fail-fast", "--package", TESTS, "--"])
+        .args(["test", "--no-fail-fast"])
+        .args(MEMBERS)
+        .args(["--test", "*", "--"])
         // Each test watches the whole machine, so one at a time.
         .arg("--test-threads=1")
         .args(&args.filter)
@@ -51,18 +51,28 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The eBPF crate's binary is made for another target; its library, the
-/// shared types, is what the host can compile.
-const EBPF: [&str; 2] = ["--exclude", "profiler-ebpf"];
+/// All that the host can compile: the eBPF crate's binary is made for another
+/// target. Always all at once, even where one is asked for: which features a
+/// dependency has follows from the packages chosen, and with other features it
+/// is compiled once more.
+const MEMBERS: [&str; 3] = ["--workspace", "--exclude", "profiler-ebpf"];
+
+/// Builds the profiler in the form that the tests compile.
+///
+/// # Errors
+/// When the build fails.
+pub fn build_profiler(options: &[&str]) -> Result<()> {
+    shell::run(cargo().arg("build").args(MEMBERS).args(["--bin", "profiler"]).args(options))
+}
 
 fn check() -> Result<()> {
     shell::run(cargo().args(["fmt", "--all", "--check"]))?;
-    shell::run(
-        cargo()
-            .args(["clippy", "--workspace", "--all-targets"])
-            .args(EBPF)
-            .args(["--", "--deny", "warnings"]),
-    )?;
+    shell::run(cargo().arg("clippy").args(MEMBERS).args([
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
     shell::run(
         cargo()
             .args(["clippy", "--package", "profiler-ebpf", "--lib", "--no-default-features"])

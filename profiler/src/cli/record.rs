@@ -7,10 +7,10 @@ use profiler::collect::ContainerKey;
 use profiler::container::{Registry, snapshot};
 use profiler::profile::Run;
 use profiler::session::{Filter, Session};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
 use super::run::Buffers;
+use super::signals::Signals;
 
 /// Arguments of `profiler record`.
 #[derive(Debug, clap::Args)]
@@ -58,8 +58,7 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
         targets.push((ContainerKey { engine, id: info.id.clone() }, info));
     }
 
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::listen()?;
     let keys = targets.iter().map(|(key, _)| key.clone()).collect();
     let mut session = Session::start(registry, Filter::Only(keys), args.buffers.options()).await?;
     let partial = output::Partial::begin(&destination, &mut session, Run::default())?;
@@ -85,8 +84,7 @@ async fn watch(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
                 () = &mut end => break,
                 pumped = session.pump() => pumped?,
                 // Without a duration this is how a recording ends.
-                _ = interrupt.recv() => { interrupted = args.duration.is_some(); break }
-                _ = terminate.recv() => { interrupted = args.duration.is_some(); break }
+                _ = signals.next() => { interrupted = args.duration.is_some(); break }
             }
         }
         for (key, info) in &targets {

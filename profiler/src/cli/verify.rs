@@ -6,19 +6,17 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use profiler::files::write_whole;
-use profiler::image::{self, OpenOptions, Reference, SourceImage, Tree};
+use profiler::image::{OpenOptions, Reference, SourceImage, Tree};
 use profiler::minimize;
 use profiler::packages::Inventory;
 use profiler::profile::Lost;
 use profiler::verify::{Comparison, Findings, Miss, Note, Why};
 use serde::Serialize;
 
-use super::CheckFailed;
+use super::minimize::save;
 use super::run::Buffers;
-use super::terminal;
 use super::trial::{How, Trial, Trials, Tried};
+use super::{CheckFailed, progress, terminal};
 
 /// Arguments of `profiler verify`.
 #[derive(Debug, clap::Args)]
@@ -81,9 +79,9 @@ struct Side<'a> {
 pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let likely = minimize::likely(&[]);
     let options = OpenOptions { likely: Some(&likely), ..OpenOptions::default() };
-    let small = image::open_with(&args.image, &options)?;
+    let small = progress::open(&args.image, &options, quiet)?;
     let tried = Tried::new(&args.image, &small)?;
-    let original = image::open_with(&args.original, &options)?;
+    let original = progress::open(&args.original, &options, quiet)?;
     let (tree, small_tree) = (Tree::build(&original.layers)?, Tree::build(&small.layers)?);
     let inventory = Inventory::read(&tree)?;
     let comparison = Comparison::new(&tree, &small_tree, &inventory);
@@ -135,10 +133,7 @@ fn tell(
         findings,
     };
     if let Some(path) = &args.report {
-        write_whole(path, |writer| Ok(serde_json::to_writer_pretty(writer, &document)?))
-            .with_context(|| {
-                format!("cannot write {}; choose another place with --report", path.display())
-            })?;
+        save(&document, path)?;
     }
     match args.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&document)?),

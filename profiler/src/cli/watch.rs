@@ -10,18 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use profiler::image::{self, OpenOptions, Reference, Tree};
+use profiler::image::{OpenOptions, Reference, Tree};
 use profiler::minimize::{self, Allow, Policy, Refusal};
 use profiler::packages::Inventory;
 use profiler::verify::Comparison;
 use profiler::watch::{Lookup, Metrics, Original, Settings, Watcher, serve};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use super::minimize::load_profiles;
+use super::progress;
 use super::record::duration;
 use super::run::Buffers;
+use super::signals::Signals;
 
 /// Arguments of `profiler watch`.
 #[derive(Debug, clap::Args)]
@@ -57,7 +58,7 @@ pub fn run(args: Args, quiet: bool) -> anyhow::Result<ExitCode> {
     let profiles = load_profiles(&args.profile)?;
     let likely = minimize::likely(&profiles);
     let options = OpenOptions { likely: Some(&likely), ..OpenOptions::default() };
-    let source = image::open_with(&args.original, &options)?;
+    let source = progress::open(&args.original, &options, quiet)?;
     // What the image was made with has been judged when it was made.
     let allow = Allow { incomplete: true, failed: true, thin: true, ..Allow::default() };
     minimize::check(&source, &profiles, allow).map_err(|refusal| match refusal {
@@ -84,8 +85,7 @@ async fn watch(
     mut out: Output,
     quiet: bool,
 ) -> anyhow::Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::listen()?;
     let metrics = Arc::new(Metrics::new());
     if let Some(address) = args.metrics {
         let listener = TcpListener::bind(address).await.with_context(|| {
@@ -106,8 +106,7 @@ async fn watch(
     while reading {
         let told = tokio::select! {
             told = watcher.next() => told?,
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
+            _ = signals.next() => break,
         };
         reading = tell(&mut out, &told, &metrics)?;
         if Instant::now() >= update {

@@ -11,8 +11,8 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use crate::engine::Engine;
-use crate::shell::{self, cargo, say, target};
-use crate::{base, setup};
+use crate::shell::{say, target};
+use crate::{base, setup, test};
 
 /// Those that `cargo xtask test` runs: their images are built in seconds.
 pub const QUICK: [&str; 2] = ["nginx", "redis"];
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let (profile, options): (_, &[&str]) =
         if args.release { ("release", &["--release"]) } else { ("debug", &[]) };
-    shell::run(cargo().args(["build", "--package", "profiler"]).args(options))?;
+    test::build_profiler(options)?;
     let profiler = target().join(profile).join("profiler");
     let _engine = Engine::start()?;
     base::ensure()?;

@@ -1,7 +1,7 @@
 //! `--verify`: rounds of writing, running and adding, until the command
 //! passes and misses nothing.
 
-use profiler::image::{self, SourceImage, Store, Temporary, Transport, Tree, WriteOptions};
+use profiler::image::{SourceImage, Store, Temporary, Transport, Tree, WriteOptions};
 use profiler::minimize::{Plan, Policy};
 use profiler::packages::Inventory;
 use profiler::profile::Profile;
@@ -10,7 +10,7 @@ use profiler::verify::{Comparison, Findings, Healing, Round, Step};
 use super::{Args, plan, subset};
 use crate::cli::run::Buffers;
 use crate::cli::trial::{How, Trials, Tried};
-use crate::cli::{CheckFailed, terminal, verify};
+use crate::cli::{CheckFailed, progress, terminal, verify};
 
 /// Arguments of the loop.
 #[derive(Debug, clap::Args)]
@@ -71,7 +71,7 @@ pub fn heal(
     // Before anything has a name, so that a signal leaves none behind.
     let mut trials = Trials::new()?;
     let stem = format!("profiler-verify-{}", unique());
-    let options = WriteOptions { force: true, ..options };
+    let mut options = WriteOptions { force: true, ..options };
     let mut healing = Healing::new(*heal_listed);
     let mut number = 0;
     loop {
@@ -80,12 +80,13 @@ pub fn heal(
         let (plan, inventory) = plan(args, source, tree, profiles, policy)?;
         let temporary = Temporary::new(store, format!("{stem}:round-{number}"));
         let reference = store.reference(temporary.name());
-        let written = image::write(source, tree, &subset(&plan), &reference, &options)?;
+        let subset = subset(&plan);
+        let written = progress::write(source, tree, &subset, &reference, &mut options, quiet)?;
         let ids = [Some(written.id.clone()), store.id(temporary.name())?];
         let name = temporary.name().to_owned();
         let tried = Tried { store, name, ids: ids.into_iter().flatten().collect() };
-        let (lend, options) = (lend.as_deref(), buffers.options());
-        let trial = trials.run(&tried, &How { command, lend, options, quiet })?;
+        let (lend, watching) = (lend.as_deref(), buffers.options());
+        let trial = trials.run(&tried, &How { command, lend, options: watching, quiet })?;
         if let Some(why) = trial.useless(&tried) {
             return Err(CheckFailed(format!("round {number}: {why}; no image was written")).into());
         }
@@ -93,7 +94,7 @@ pub fn heal(
         let findings = verify::findings(&comparison, &trial)?;
         let step = healing.take(trial.ended.status, findings.clone());
         if !quiet {
-            progress(&healing);
+            tell(&healing);
         }
         match step {
             Step::Green => {
@@ -110,7 +111,7 @@ pub fn heal(
 }
 
 /// One line a round.
-fn progress(healing: &Healing) {
+fn tell(healing: &Healing) {
     let Some(Round { number, status, misses, added }) = healing.rounds.last() else { return };
     let command = match status {
         0 => "command passed".to_owned(),

@@ -246,7 +246,8 @@ fn annotations(source: &SourceImage, profiles: &[Profile]) -> BTreeMap<String, S
     .into()
 }
 
-fn save(report: &impl serde::Serialize, path: &Path) -> anyhow::Result<()> {
+/// Writes what `--report` asks for.
+pub fn save(report: &impl serde::Serialize, path: &Path) -> anyhow::Result<()> {
     write_whole(path, |writer| Ok(serde_json::to_writer_pretty(writer, report)?)).with_context(
         || format!("cannot write report {}; choose another place with --report", path.display()),
     )
