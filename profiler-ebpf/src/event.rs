@@ -524,7 +524,7 @@ pub extern "C" fn tell(slot: u32, touched: u64, epoch: u64, exe: u64) -> u64 {
     let (cgroup, root_sb, dev) = (touch.cgroup, touch.root_sb, touch.dev);
     let (ino, dentry, base) = (touch.ino, touch.dentry, touch.base);
     let mut flags = touch.flags;
-    let name_len = touch.name_len as usize & (NAME_MAX - 1);
+    let mut name_len = touch.name_len as usize & (NAME_MAX - 1);
     let key = Key { cgroup, touch: touched };
 
     let Some(group) = group::of(cgroup) else { return 0 };
@@ -570,6 +570,10 @@ pub extern "C" fn tell(slot: u32, touched: u64, epoch: u64, exe: u64) -> u64 {
         }
         base_len = after - end;
         end = after;
+    }
+    if flags & flag::CUT != 0 {
+        // A piece would name another file, and takes room.
+        (name_len, path_len, base_len, end) = (0, 0, 0, HEADER as u64);
     }
     if exe == 0 {
         flags |= flag::FOREIGN_EXE;

@@ -36,7 +36,7 @@ pub mod flag {
     /// The task's executable is not a file of the container's rootfs: the
     /// container runtime before its exec, or a program from a volume.
     pub const FOREIGN_EXE: u8 = 4;
-    /// A path was longer than a record holds.
+    /// A path was longer than a record holds; no name or path is told.
     pub const CUT: u8 = 8;
     /// The name is relative to a directory outside the rootfs.
     pub const BASE_OUTSIDE: u8 = 16;
