@@ -56,7 +56,7 @@ pub enum Refusal {
     },
     /// Nothing was executed, or a recording saw nothing but a start-up.
     #[error(
-        "the profile of {image} is too thin: {containers} containers, {files} files, {why}; let the tests use the image, or pass --allow-thin"
+        "the profile of {image} is too thin: {containers} containers, {files} files, {why}; let the tests use the image, or, where it needs no more, pass --allow-thin"
     )]
     Thin {
         /// Reference in the profile.
