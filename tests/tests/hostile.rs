@@ -369,14 +369,14 @@ fn a_path_deeper_than_a_record_is_whole_or_counted() {
 }
 
 /// `PROFILER_TEST_FLOOD` sets the number of failed look-ups, one million
-/// unless told; a fifth as many files are made.
+/// unless told; a twentieth as many files are made.
 #[test]
 fn a_flood_of_names_starves_no_neighbour_and_is_counted() {
     let lookups: u64 = match std::env::var("PROFILER_TEST_FLOOD") {
         Ok(number) => number.parse().expect("PROFILER_TEST_FLOOD is a number"),
         Err(_) => 1_000_000,
     };
-    let files = lookups / 5;
+    let files = lookups / 20;
     let verb = ["flood", &lookups.to_string(), &files.to_string()];
     let profiles = Pair::start(&[], &verb, 8000).finish();
     let expected: Bytes =
