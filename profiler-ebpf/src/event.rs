@@ -68,6 +68,12 @@ struct Pending {
     dev: u32,
     kind: u8,
     flags: u8,
+    /// What follows is [`is_new`]'s result: the program, by inode number,
+    exe: u64,
+    /// what stands for the touch among those that are known,
+    touch: u64,
+    /// and the epoch.
+    epoch: u64,
 }
 
 /// A directory that a name starts from; all zero for none.
@@ -229,7 +235,7 @@ fn append_path(slot: u32, buffer: *mut u8, dentry: u64, root: u64, end: u64) -> 
 /// Does the work of [`append_path`], of which what it is given and the new end
 /// are in the loop's state: numbers only, as [`Pending`].
 ///
-/// A global function, see [`submit`].
+/// A global function, as [`is_new`] is.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn walk(slot: u32) -> u64 {
@@ -434,6 +440,13 @@ fn in_front(file: u64, dentry: u64, root_sb: u64) -> u64 {
 /// Reports a touch if it is the first of its kind.
 #[inline(always)]
 pub fn report(slot: u32, place: &Place, touch: &Touch) {
+    prepare(slot, place, touch);
+    take(slot);
+}
+
+/// Leaves a touch in the buffer for [`take`].
+#[inline(always)]
+pub fn prepare(slot: u32, place: &Place, touch: &Touch) {
     let Some(buffer) = buffer(slot) else { return };
     // SAFETY: inside the buffer and aligned. Field by field: a copy of the
     // whole would be a call.
@@ -453,7 +466,17 @@ pub fn report(slot: u32, place: &Place, touch: &Touch) {
         let written = touch.kind == kind::OPEN && touch.file.mode & FMODE_WRITE != 0;
         pending.flags = touch.flags | if written { flag::WRITE } else { 0 };
     }
-    submit(slot);
+}
+
+/// Reports what [`prepare`] left in the buffer if it is the first of its kind.
+///
+/// One call after the other, and not one in the other: all that are under way
+/// share 512 bytes of stack.
+#[inline(always)]
+pub fn take(slot: u32) {
+    if is_new(slot) != 0 {
+        tell(slot);
+    }
 }
 
 /// Reports a touch of a file that was not named.
@@ -462,15 +485,15 @@ pub fn report_file(slot: u32, place: &Place, kind: u8, file: Subject) {
     report(slot, place, &Touch { kind, flags: 0, file, base: Base::default(), name_len: 0 });
 }
 
-/// Takes up what [`report`] left in the buffer. Returns whether a record was
-/// sent.
+/// Whether what [`prepare`] left in the buffer is not known yet, as 1 or 0.
 ///
-/// A global function: the verifier checks it once, whoever calls it.
+/// A global function: the verifier checks it once, whoever calls it, and
+/// forgets what a caller came by to get there.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn submit(slot: u32) -> u64 {
+pub extern "C" fn is_new(slot: u32) -> u64 {
     let Some(buffer) = buffer(slot) else { return 0 };
-    // SAFETY: as in `report`.
+    // SAFETY: as in `prepare`.
     let touch = unsafe { &mut *buffer.add(PENDING).cast::<Pending>() };
     let (cgroup, root_sb, dev) = (touch.cgroup, touch.root_sb, touch.dev);
     let (ino, dentry) = (touch.ino, touch.dentry);
@@ -508,24 +531,27 @@ pub extern "C" fn submit(slot: u32) -> u64 {
 
     touch.flags = flags;
     touch.base = base;
-    tell(slot, key.touch, epoch, exe)
+    touch.exe = exe;
+    touch.touch = key.touch;
+    touch.epoch = epoch;
+    1
 }
 
-/// Takes up a touch that is new. Returns as [`submit`] does.
+/// Tells of a touch that [`is_new`]. The result means nothing.
 ///
-/// A global function, too: what [`submit`] came by to get here does not matter
-/// to the verifier then.
+/// A global function, as that is.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn tell(slot: u32, touched: u64, epoch: u64, exe: u64) -> u64 {
+pub extern "C" fn tell(slot: u32) -> u64 {
     let Some(buffer) = buffer(slot) else { return 0 };
-    // SAFETY: as in `report`.
+    // SAFETY: as in `prepare`.
     let touch = unsafe { &*buffer.add(PENDING).cast::<Pending>() };
     let (cgroup, root_sb, dev) = (touch.cgroup, touch.root_sb, touch.dev);
     let (ino, dentry, base) = (touch.ino, touch.dentry, touch.base);
+    let (exe, epoch) = (touch.exe, touch.epoch);
     let mut flags = touch.flags;
     let mut name_len = touch.name_len as usize & (NAME_MAX - 1);
-    let key = Key { cgroup, touch: touched };
+    let key = Key { cgroup, touch: touch.touch };
 
     let Some(group) = group::of(cgroup) else { return 0 };
     let elsewhere = group::get(group).root_sb != 0 && group::get(group).root_sb != root_sb;
@@ -614,7 +640,7 @@ pub extern "C" fn tell(slot: u32, touched: u64, epoch: u64, exe: u64) -> u64 {
     let filling = waiting > u64::from(setting!(crowded)) / 4;
     if send(buffer, end & (SCRATCH as u64 - 1), filling) {
         count(counter::DELIVERED);
-        return 1;
+        return 0;
     }
     lose(cgroup, counter::RING_FULL);
     if remembered.is_ok()

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use aya_ebpf::programs::BtfTracePointContext;
 use profiler_ebpf::{SYSCALLS, Spec, counter, flag, kind};
 
-use crate::event::{Base, Subject, Touch, buffer, report, subject};
+use crate::event::{Base, Subject, Touch, buffer, prepare, subject, take};
 use crate::group;
 use crate::kernel::{Place, Typed, constant, current, field, place};
 use crate::maps::{NAME_MAX, SCRATCH, SYSCALL_MASK, SYSCALL_TABLE, slot};
@@ -19,22 +19,25 @@ const RESOLVE_IN_ROOT: u64 = 0x10;
 /// In `thread_info.status`: the system call came by the 32-bit door.
 const TS_COMPAT: u32 = 2;
 
-/// The first five arguments. In a 32-bit program they are in other registers,
-/// whose upper halves may hold anything.
+/// Notes the first five arguments. In a 32-bit program they are in other
+/// registers, whose upper halves may hold anything.
 macro_rules! registers {
-    ($field:ident, $regs:expr, $width:ty) => {{
+    ($args:expr, $field:ident, $regs:expr, $width:ty) => {
         // SAFETY: the registers are typed.
         unsafe {
-            [
-                u64::from(field::<$width>($regs, offset!($field[0]))),
-                u64::from(field::<$width>($regs, offset!($field[1]))),
-                u64::from(field::<$width>($regs, offset!($field[2]))),
-                u64::from(field::<$width>($regs, offset!($field[3]))),
-                u64::from(field::<$width>($regs, offset!($field[4]))),
-            ]
+            $args[0] = u64::from(field::<$width>($regs, offset!($field[0])));
+            $args[1] = u64::from(field::<$width>($regs, offset!($field[1])));
+            $args[2] = u64::from(field::<$width>($regs, offset!($field[2])));
+            $args[3] = u64::from(field::<$width>($regs, offset!($field[3])));
+            $args[4] = u64::from(field::<$width>($regs, offset!($field[4])));
         }
-    }};
+    };
 }
+
+/// Bits of what [`handle`] returns: there is something to [`take`],
+const TOUCHED: u64 = 1;
+/// and a name could not be read.
+const UNREADABLE: u64 = 2;
 
 /// `sys_exit`: arguments are the registers and the result.
 #[inline(always)]
@@ -52,27 +55,49 @@ pub fn on_exit(ctx: &BtfTracePointContext) {
     if first == 0 {
         return;
     }
-    let registers =
-        if narrow { registers!(regs_arg32, regs, u32) } else { registers!(regs_arg, regs, u64) };
-    if first & Spec::MAP != 0 && (registers[3] & MAP_ANONYMOUS != 0 || (registers[4] as i32) < 0) {
+    // Most mappings: not worth what follows.
+    if first & Spec::MAP != 0 && map_flags(regs, narrow) & MAP_ANONYMOUS != 0 {
         return;
     }
     let Some(place) = place(task) else { return };
     let Some(buffer) = buffer(slot::TRACEPOINT) else { return };
-    // SAFETY: see `call`. Field by field: a copy of the whole would be a call.
-    unsafe {
-        let call = &mut *call(buffer);
-        for (index, &register) in registers.iter().enumerate() {
-            call.args[index] = register;
-        }
-        call.result = ctx.arg(1);
-        call.root_sb = place.root_sb;
-        call.cgroup = place.cgroup;
-        call.dev = place.dev;
+    // SAFETY: see `call`.
+    let call = unsafe { &mut *call(buffer) };
+    if narrow {
+        registers!(call.args, regs_arg32, regs, u32);
+    } else {
+        registers!(call.args, regs_arg, regs, u64);
     }
-    let unread = handle(first) | if second != 0 { handle(second) } else { 0 };
-    if unread != 0 {
+    call.result = ctx.arg(1);
+    call.root_sb = place.root_sb;
+    call.cgroup = place.cgroup;
+    call.dev = place.dev;
+    let mut done = handle(first);
+    if done & TOUCHED != 0 {
+        take(slot::TRACEPOINT);
+    }
+    if second != 0 {
+        let also = handle(second);
+        if also & TOUCHED != 0 {
+            take(slot::TRACEPOINT);
+        }
+        done |= also;
+    }
+    if done & UNREADABLE != 0 {
         aya_log_ebpf::debug!(ctx, "a system call's name was not readable at its end");
+    }
+}
+
+/// The flags that `mmap` is given.
+#[inline(always)]
+fn map_flags(regs: Typed, narrow: bool) -> u64 {
+    // SAFETY: the registers are typed.
+    unsafe {
+        if narrow {
+            u64::from(field::<u32>(regs, offset!(regs_arg32[3])))
+        } else {
+            field(regs, offset!(regs_arg[3]))
+        }
     }
 }
 
@@ -122,8 +147,8 @@ fn call(buffer: *mut u8) -> *mut Call {
     unsafe { buffer.add(SCRATCH - 2560).cast() }
 }
 
-/// Does what one half of a table's line says for the call in the buffer.
-/// Returns 1 when a name could not be read.
+/// Does what one half of a table's line says for the call in the buffer, up to
+/// [`take`]. Returns bits.
 ///
 /// A global function: the verifier checks it once, whoever calls it.
 #[unsafe(no_mangle)]
@@ -169,7 +194,7 @@ pub extern "C" fn handle(spec: u32) -> u64 {
     if path != Spec::NONE {
         if outcome == Outcome::Done && spec & (Spec::MOVES_PWD | Spec::MOVES_ROOT) != 0 {
             moved(place, spec);
-            return 0;
+            return TOUCHED;
         }
         let mut string = args.arg(path);
         if spec & Spec::SOCKADDR != 0 {
@@ -190,7 +215,7 @@ pub extern "C" fn handle(spec: u32) -> u64 {
             None if string != 0 => {
                 // Rare, and each one is a file the profile may lack.
                 group::lose(place.cgroup, counter::UNREADABLE);
-                unread = 1;
+                unread = UNREADABLE;
             }
             None => {}
         }
@@ -221,8 +246,8 @@ pub extern "C" fn handle(spec: u32) -> u64 {
     } else if file.dentry == 0 {
         return 0;
     }
-    report(slot::TRACEPOINT, place, &Touch { kind: what, flags, file, base, name_len });
-    unread
+    prepare(slot::TRACEPOINT, place, &Touch { kind: what, flags, file, base, name_len });
+    unread | TOUCHED
 }
 
 /// A change of the current or root directory that worked: what its name
@@ -231,7 +256,7 @@ pub extern "C" fn handle(spec: u32) -> u64 {
 fn moved(place: &Place, spec: u32) {
     let base = name::base(place, spec & Spec::MOVES_ROOT != 0, AT_FDCWD);
     let touch = Touch { kind: kind::STAT, flags: 0, file: Subject::default(), base, name_len: 0 };
-    report(slot::TRACEPOINT, place, &touch);
+    prepare(slot::TRACEPOINT, place, &touch);
 }
 
 /// Reads a word of the running program; zero when it cannot be read.
