@@ -77,7 +77,7 @@ impl Report {
             if let Some(section) = sections.get(format!("check {tier}").as_str()) {
                 report.take_check(tier, section);
             }
-            for kind in ["run", "late"] {
+            for kind in ["run", "apart", "late"] {
                 if let Some(section) = sections.get(format!("{kind} {tier}").as_str()) {
                     report.take_run(tier, section.text);
                 }
@@ -127,14 +127,12 @@ impl Report {
         }
     }
 
-    /// Whether the tiers' profiles hold the same paths: of the runs with only
-    /// the cases that each tier sees, where there are such.
+    /// Whether the tiers' profiles hold the same paths: those of the cases that
+    /// each tier sees whole.
     fn compare(&mut self, sections: &BTreeMap<&str, Section>) -> Result<()> {
         let mut sets = Vec::new();
         for tier in TIERS {
-            let found = ["common", "profile"]
-                .iter()
-                .find_map(|kind| sections.get(format!("{kind} {tier}").as_str()));
+            let found = sections.get(format!("profile {tier}").as_str());
             let Some(section) = found.filter(|section| section.status == Some(0)) else {
                 self.problems.push(format!("no profile of the {tier} tier to compare"));
                 return Ok(());
