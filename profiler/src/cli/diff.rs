@@ -66,5 +66,5 @@ fn table(out: &mut dyn Write, what: &str, changes: &Changes) -> io::Result<()> {
 fn ways(ways: &Ways) -> String {
     let flag = |is: bool, name| if is { name } else { "" };
     let (written, runtime) = (flag(ways.written, ",written"), flag(ways.runtime, ",runtime"));
-    format!("{}{written}{runtime}", kinds(&ways.kinds))
+    format!("{}{written}{runtime}", kinds(ways.kinds))
 }

@@ -1,15 +1,14 @@
 //! What is known of one image at the end: a profile that need not be spelled
 //! out to be written.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::clock::Clock;
 use super::sorted::Sorted;
 use super::table::{Entry, Role, Sealed, WORKLOAD, WRITTEN};
 use crate::profile::{
-    self, Each, ImageId, Kind, MarkSet, NameEntry, PathEntry, Profile, Run, SaveError, Streamed,
-    VERSION,
+    self, Each, ImageId, Kind, KindSet, MarkSet, NameEntry, PathEntry, Profile, Run, SaveError,
+    Streamed, VERSION,
 };
 
 /// One image's access profile as the collector holds it, some forty bytes a
@@ -137,6 +136,6 @@ impl Recording {
 const _: () = assert!(Kind::ALL.len() <= 8);
 
 /// The kinds of a bit set.
-fn kinds(bits: u8) -> BTreeSet<Kind> {
+fn kinds(bits: u8) -> KindSet {
     Kind::ALL.into_iter().filter(|&kind| bits & 1 << kind as u8 != 0).collect()
 }

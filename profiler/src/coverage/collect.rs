@@ -179,7 +179,7 @@ fn named(image: &ImageId) -> String {
 /// or created may be a run's own file. Where the image is at hand, whether it
 /// has the path is the better question.
 pub fn in_profile(entry: &PathEntry) -> bool {
-    !entry.written && !entry.kinds.contains(&Kind::Modify)
+    !entry.written && !entry.kinds.contains(Kind::Modify)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 mod file;
 mod patterns;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 pub use file::PolicyFile;
@@ -12,7 +11,7 @@ pub use patterns::{Pattern, Patterns};
 use super::Options;
 use super::keep::{Keeper, Reason, Rule};
 use crate::image::{NodeId, NodeKind};
-use crate::profile::{BytePath, Kind};
+use crate::profile::{BytePath, KindSet};
 
 /// Why a policy cannot be followed.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +55,7 @@ pub struct Wanted {
     /// Absolute name; may hold symlinks and `..`.
     pub name: BytePath,
     /// In what ways it was looked up.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: KindSet,
     /// Why it is kept, in words.
     pub detail: String,
 }
@@ -107,7 +106,7 @@ impl Policy {
     /// Keeps what is wanted.
     pub fn heal(&self, keeper: &mut Keeper<'_>) {
         for Wanted { name, kinds, detail } in &self.wanted {
-            for kind in kinds {
+            for kind in kinds.iter() {
                 keeper.keep_walk(name.as_bytes(), kind.follows(), Rule::Healed, detail);
             }
         }

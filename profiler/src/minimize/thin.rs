@@ -30,7 +30,7 @@ impl Seen {
             // Of what ran already when recording began, the loader is mapped.
             if is_loader(entry) {
                 self.loader = true;
-            } else if entry.kinds.contains(&Kind::Exec) {
+            } else if entry.kinds.contains(Kind::Exec) {
                 self.programs.insert(entry.path.clone());
             } else if !is_start_up(entry) {
                 self.beyond = true;
@@ -62,7 +62,7 @@ fn is_start_up(entry: &PathEntry) -> bool {
     let name = name(entry);
     let library = name.ends_with(b".so") || name.windows(4).any(|part| part == b".so.");
     let looks = [Kind::Stat, Kind::Lstat, Kind::Readlink].into();
-    let searched = entry.kinds.is_subset(&looks) && name.starts_with(b"lib");
+    let searched = entry.kinds.is_subset(looks) && name.starts_with(b"lib");
     matches!(name, b"ld.so.cache" | b"ld.so.preload") || library || searched
 }
 

@@ -49,7 +49,7 @@ fn path(keeper: &mut Keeper<'_>, entry: &PathEntry) {
 /// A name as it was spoken: every link on the way counts.
 fn name(keeper: &mut Keeper<'_>, entry: &NameEntry) {
     let name = entry.name.as_bytes();
-    for &kind in &entry.kinds {
+    for kind in entry.kinds.iter() {
         let detail = format!("{} by {}", format!("{kind:?}").to_lowercase(), entry.comm);
         keeper.keep_walk(name, kind.follows(), Rule::Touched, &detail);
     }

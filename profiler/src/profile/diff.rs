@@ -1,10 +1,8 @@
 //! What one profile holds and another does not.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
-use super::{BytePath, Kind, NameEntry, PathEntry, Profile};
+use super::{BytePath, KindSet, NameEntry, PathEntry, Profile};
 
 /// How two profiles differ in what was touched. Runs, processes and times,
 /// which differ between any two, are not compared.
@@ -54,7 +52,7 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ways {
     /// Kinds of access.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: KindSet,
     /// Opened for writing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub written: bool,
@@ -81,13 +79,13 @@ impl Diff {
 
 fn path(entry: &PathEntry) -> Touch {
     let PathEntry { path, kinds, written, runtime, .. } = entry;
-    let ways = Ways { kinds: kinds.clone(), written: *written, runtime: *runtime };
+    let ways = Ways { kinds: *kinds, written: *written, runtime: *runtime };
     Touch { path: path.clone(), ways }
 }
 
 fn name(entry: &NameEntry) -> Touch {
     let NameEntry { name, kinds, .. } = entry;
-    let ways = Ways { kinds: kinds.clone(), written: false, runtime: false };
+    let ways = Ways { kinds: *kinds, written: false, runtime: false };
     Touch { path: name.clone(), ways }
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Advice, fadvise};
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserializer as _, Serialize};
 
@@ -77,22 +78,60 @@ pub fn load(path: &Path) -> Result<Profile, LoadError> {
 /// # Errors
 /// As [`load`].
 pub fn load_noting(path: &Path, unknown: impl FnMut(String)) -> Result<Profile, LoadError> {
-    load_into(&mut Vec::new(), path, unknown)
+    let failed = |source| LoadError::Io { path: path.into(), source };
+    read(&mut Vec::new(), path, File::open(path).map_err(failed)?, unknown)
 }
 
-/// As [`load_noting`]. The file's text is read into `text`, whose memory serves
-/// the next one.
-///
-/// # Errors
-/// As [`load`].
-pub(super) fn load_into(
+/// A file that the kernel may be fetching from the disk already.
+pub(super) struct Fetched<'a> {
+    path: &'a Path,
+    /// Open ahead of its turn: a regular file, since opening a pipe waits for
+    /// whoever writes to it.
+    file: Option<File>,
+}
+
+impl<'a> Fetched<'a> {
+    /// Begins to fetch it, if that is possible. Whatever fails here is told by
+    /// [`load_into`](Self::load_into).
+    pub(super) fn begin(path: &'a Path) -> Self {
+        let regular = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+        let file = regular.then(|| File::open(path).ok()).flatten();
+        if let Some(file) = &file {
+            // To the end of the file, whose length need not be asked for.
+            let _ = fadvise(file, 0, None, Advice::WillNeed);
+        }
+        Self { path, file }
+    }
+
+    /// As [`load_noting`]. The file's text is read into `text`, whose memory
+    /// serves the next one.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub(super) fn load_into(
+        self,
+        text: &mut Vec<u8>,
+        unknown: impl FnMut(String),
+    ) -> Result<Profile, LoadError> {
+        let failed = |source| LoadError::Io { path: self.path.into(), source };
+        let file = match self.file {
+            Some(file) => file,
+            None => File::open(self.path).map_err(failed)?,
+        };
+        read(text, self.path, file, unknown)
+    }
+}
+
+/// Reads an open file.
+fn read(
     text: &mut Vec<u8>,
     path: &Path,
+    file: File,
     mut unknown: impl FnMut(String),
 ) -> Result<Profile, LoadError> {
     text.clear();
     let failed = |source| LoadError::Io { path: path.into(), source };
-    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+    let mut reader = BufReader::new(file);
     if is_journal(reader.fill_buf().map_err(failed)?) {
         return Replay::read(reader)
             .and_then(Replay::only)

@@ -18,6 +18,7 @@ mod bytepath;
 pub mod diff;
 mod file;
 mod ignored;
+mod kinds;
 mod marks;
 pub mod merge;
 mod stream;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bytepath::BytePath;
 pub use file::{LoadError, SaveError, load, load_noting, save};
+pub use kinds::KindSet;
 pub use marks::{MarkSet, MarkSetError, MarkUse, OUTSIDE};
 pub use stream::{Each, Streamed};
 
@@ -241,7 +243,7 @@ pub struct PathEntry {
     /// Absolute path in the rootfs; no symlinks, no `..`.
     pub path: BytePath,
     /// Kinds of access seen.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: KindSet,
     /// Opened for writing at least once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub written: bool,
@@ -276,7 +278,7 @@ impl Default for PathEntry {
     fn default() -> Self {
         Self {
             path: BytePath::default(),
-            kinds: BTreeSet::new(),
+            kinds: KindSet::default(),
             written: false,
             runtime: false,
             comm: String::new(),
@@ -302,7 +304,7 @@ pub struct NameEntry {
     /// Absolute name in the container; may hold symlinks and `..`.
     pub name: BytePath,
     /// Kinds of access seen.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: KindSet,
     /// `comm` of the first task that spoke it.
     pub comm: String,
     /// Executable of that task, by its place in the rootfs. Of names that

@@ -7,7 +7,7 @@ use crate::image::tree::split;
 use crate::image::{NodeId, NodeKind, Tree};
 use crate::minimize::Plan;
 use crate::packages::Inventory;
-use crate::profile::{BytePath, Kind, NameEntry, Profile};
+use crate::profile::{BytePath, Kind, KindSet, NameEntry, Profile};
 
 /// Made once for two images, asked for any number of names.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl<'a> Comparison<'a> {
     /// What is missed by a lookup of a name that failed, made absolute, in
     /// these ways; none if it fails in the original as well, or if the small
     /// image has what it leads to. Who looked is for the caller to fill in.
-    pub fn miss(&self, name: &[u8], kinds: &BTreeSet<Kind>) -> Option<Miss> {
+    pub fn miss(&self, name: &[u8], kinds: KindSet) -> Option<Miss> {
         let follows: BTreeSet<bool> = kinds.iter().map(|kind| kind.follows()).collect();
         let mut gone = Vec::new();
         for follow in follows {
@@ -71,9 +71,9 @@ impl<'a> Comparison<'a> {
         let mut misses = BTreeMap::new();
         let mut notes = BTreeSet::new();
         for entry in profile.missing.iter().filter(|entry| !mounts.hide(&entry.name)) {
-            let Some(miss) = self.miss(entry.name.as_bytes(), &entry.kinds) else {
+            let Some(miss) = self.miss(entry.name.as_bytes(), entry.kinds) else {
                 // Only an open can have been meant to make the file.
-                if !entry.kinds.contains(&Kind::Open) {
+                if !entry.kinds.contains(Kind::Open) {
                     continue;
                 }
                 notes.extend(self.directory_of(entry).filter(|gone| !made.has(&gone.path)).map(
@@ -100,14 +100,14 @@ impl<'a> Comparison<'a> {
         }
         // Whether making or removing a name worked is not recorded. In a
         // directory that is not there it cannot have.
-        for entry in profile.names.iter().filter(|entry| entry.kinds.contains(&Kind::Modify)) {
+        for entry in profile.names.iter().filter(|entry| entry.kinds.contains(Kind::Modify)) {
             let Some(gone) = self.directory_of(entry) else { continue };
             if mounts.hide(&entry.name) || mounts.hide(&gone.path) || made.has(&gone.path) {
                 continue;
             }
             let miss = Miss {
                 name: gone.path.clone(),
-                kinds: entry.kinds.clone(),
+                kinds: entry.kinds,
                 comm: entry.comm.clone(),
                 tests: tests(profile, entry),
                 files: vec![gone],
@@ -133,7 +133,7 @@ impl<'a> Comparison<'a> {
 
     /// Directories that were listed and have more entries in the original.
     fn listed(&self, profile: &Profile) -> impl Iterator<Item = Note> {
-        let listed = profile.paths.iter().filter(|entry| entry.kinds.contains(&Kind::List));
+        let listed = profile.paths.iter().filter(|entry| entry.kinds.contains(Kind::List));
         listed.filter(|entry| !entry.runtime).filter_map(|entry| {
             let id = self.original.lookup(entry.path.as_bytes())?;
             let gone = self.original.children(id).filter(|id| !self.present.contains(id));
@@ -198,7 +198,7 @@ struct Made<'a> {
 
 impl<'a> Made<'a> {
     fn by(profile: &'a Profile) -> Self {
-        let changed = profile.names.iter().filter(|entry| entry.kinds.contains(&Kind::Modify));
+        let changed = profile.names.iter().filter(|entry| entry.kinds.contains(Kind::Modify));
         Self {
             found: profile.paths.iter().map(|entry| &entry.path).collect(),
             changed: changed.map(|entry| &entry.name).collect(),

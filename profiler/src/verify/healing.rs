@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Findings, Gone, Miss, Note, Why};
 use crate::minimize::Wanted;
-use crate::profile::{BytePath, Kind};
+use crate::profile::{BytePath, Kind, KindSet};
 
 /// One run on one small image.
 #[derive(Debug, Clone, Serialize)]
@@ -78,7 +78,7 @@ impl Healing {
         let mut added = Vec::new();
         for miss in &findings.misses {
             let detail = format!("looked up by {} in round {number}", miss.looked());
-            self.add(&miss.name, &miss.kinds, detail, &mut added);
+            self.add(&miss.name, miss.kinds, detail, &mut added);
         }
         let tiers: [&[Why]; 3] = [
             &[Why::Imported, Why::MadeIn, Why::Remade],
@@ -92,7 +92,7 @@ impl Healing {
             for note in findings.notes.iter().filter(|note| tier.contains(&note.why)) {
                 let detail = format!("{note}, round {number}");
                 for Gone { path, .. } in &note.gone {
-                    self.add(path, &[Kind::Lstat].into(), detail.clone(), &mut added);
+                    self.add(path, [Kind::Lstat].into(), detail.clone(), &mut added);
                 }
             }
         }
@@ -105,18 +105,11 @@ impl Healing {
         step
     }
 
-    fn add(
-        &mut self,
-        path: &BytePath,
-        kinds: &BTreeSet<Kind>,
-        detail: String,
-        added: &mut Vec<Added>,
-    ) {
+    fn add(&mut self, path: &BytePath, kinds: KindSet, detail: String, added: &mut Vec<Added>) {
         if !self.known.insert(path.clone()) {
             return;
         }
-        let (name, kinds) = (path.clone(), kinds.clone());
-        self.wanted.push(Wanted { name, kinds, detail: detail.clone() });
+        self.wanted.push(Wanted { name: path.clone(), kinds, detail: detail.clone() });
         added.push(Added { path: path.clone(), detail });
     }
 }

@@ -5,13 +5,13 @@
 //! import of a module that is gone makes no lookup fail. What can be known
 //! are the import statements of the modules that were loaded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::comparison::Comparison;
 use super::{Findings, Note, Why};
 use crate::image::{ImageError, NodeId, NodeKind};
 use crate::minimize::python_source_of;
-use crate::profile::{Kind, Profile};
+use crate::profile::{Kind, KindSet, Profile};
 
 /// Longest source that is looked at.
 const SOURCE_MAX: u64 = 4 << 20;
@@ -27,12 +27,12 @@ impl Comparison<'_> {
         profile: &Profile,
         findings: &mut Findings,
     ) -> Result<(), ImageError> {
-        let lists = |kinds: &BTreeSet<Kind>| kinds.contains(&Kind::List);
-        let listed = profile.paths.iter().filter(|entry| lists(&entry.kinds));
+        let lists = |kinds: KindSet| kinds.contains(Kind::List);
+        let listed = profile.paths.iter().filter(|entry| lists(entry.kinds));
         let listed: Vec<NodeId> =
             listed.filter_map(|entry| self.original.lookup(entry.path.as_bytes())).collect();
         let mut sources = BTreeMap::new();
-        for entry in profile.paths.iter().filter(|entry| entry.kinds.contains(&Kind::Open)) {
+        for entry in profile.paths.iter().filter(|entry| entry.kinds.contains(Kind::Open)) {
             let path = entry.path.as_bytes();
             let source = python_source_of(path).unwrap_or_else(|| path.to_vec());
             if let Some(id) = self.original.lookup(&source)

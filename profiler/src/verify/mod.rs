@@ -29,7 +29,7 @@ pub use comparison::Comparison;
 pub(crate) use comparison::Mounts;
 pub use healing::{Added, Healing, Round, Step};
 
-use crate::profile::{BytePath, Kind};
+use crate::profile::{BytePath, KindSet};
 
 /// What a run's profile tells of a small image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -50,7 +50,7 @@ pub struct Miss {
     /// last the file that the name leads to. Never empty.
     pub files: Vec<Gone>,
     /// In what ways it was looked up.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: KindSet,
     /// `comm` of the first task that looked.
     pub comm: String,
     /// Its executable, where that is known.

@@ -381,7 +381,7 @@ impl<'a> Watcher<'a> {
         let container = self.containers.get_mut(&key)?;
         container.learn(&touch);
         let name = touch.name.as_ref().filter(|_| touch.missing)?;
-        let miss = self.comparison.miss(name.as_bytes(), &[touch.kind].into())?;
+        let miss = self.comparison.miss(name.as_bytes(), [touch.kind].into())?;
         let missed = Missed { touch, miss };
         match container.state {
             State::Watched(_) => self.tell(&key, missed, clock),

@@ -8,14 +8,13 @@ mod profile;
 mod removed;
 mod why;
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ::profiler::profile::{BytePath, Kind};
+use ::profiler::profile::{BytePath, Kind, KindSet};
 use serde::Serialize;
 
 use super::stdout::{write, write_json};
@@ -130,8 +129,8 @@ fn print<T: Serialize + ?Sized>(
 }
 
 /// Kinds of access by their names in the profile, with commas.
-pub fn kinds(kinds: &BTreeSet<Kind>) -> String {
-    let names: Vec<String> = kinds.iter().map(|&kind| kind_name(kind)).collect();
+pub fn kinds(kinds: KindSet) -> String {
+    let names: Vec<String> = kinds.iter().map(kind_name).collect();
     names.join(",")
 }
 

@@ -38,7 +38,7 @@ pub struct Summary<'a> {
 impl<'a> Summary<'a> {
     /// Counts.
     pub fn of(profile: &'a Profile) -> Self {
-        let count = |kind: Kind| profile.paths.iter().filter(|e| e.kinds.contains(&kind)).count();
+        let count = |kind: Kind| profile.paths.iter().filter(|e| e.kinds.contains(kind)).count();
         let runs = &profile.runs;
         let mut lost = Lost::default();
         runs.iter().for_each(|run| lost += run.lost);
@@ -102,7 +102,7 @@ impl<'a> Summary<'a> {
             writeln!(
                 out,
                 "{:<28} {:<16} {:<32} {}",
-                kinds(&entry.kinds),
+                kinds(entry.kinds),
                 printable(&entry.comm),
                 printable(&exe),
                 printable(&entry.path.to_string_lossy())

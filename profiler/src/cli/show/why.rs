@@ -1,10 +1,9 @@
 //! Which run, test, process and rule keep a path.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
-use ::profiler::profile::{BytePath, Kind, MarkSet, NameEntry, OUTSIDE, Profile};
+use ::profiler::profile::{BytePath, KindSet, MarkSet, NameEntry, OUTSIDE, Profile};
 use serde::Serialize;
 
 use super::super::terminal::printable;
@@ -42,7 +41,7 @@ enum Says {
     },
     /// A profile: a file that was touched.
     Touched {
-        kinds: BTreeSet<Kind>,
+        kinds: KindSet,
         comm: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         exe: Option<BytePath>,
@@ -55,14 +54,14 @@ enum Says {
     },
     /// A profile: a name that was looked up and found.
     Named {
-        kinds: BTreeSet<Kind>,
+        kinds: KindSet,
         comm: String,
         #[serde(flatten)]
         during: During,
     },
     /// A profile: a name that was looked up in vain.
     Missing {
-        kinds: BTreeSet<Kind>,
+        kinds: KindSet,
         comm: String,
         #[serde(flatten)]
         during: During,
@@ -144,7 +143,7 @@ fn of_profile(profile: &Profile, path: &BytePath) -> Vec<Says> {
     let mut says = Vec::new();
     if let Some(entry) = profile.paths.iter().find(|entry| entry.path == *path) {
         says.push(Says::Touched {
-            kinds: entry.kinds.clone(),
+            kinds: entry.kinds,
             comm: entry.comm.clone(),
             exe: entry.exe.clone(),
             first: entry.first.clone(),
@@ -211,15 +210,15 @@ impl Answer {
                 let runtime = if *runtime { ", by the container runtime alone" } else { "" };
                 let by = by(comm);
                 (
-                    format!("touched ({}) first by {by}{exe}{first}{runtime}", kinds(how)),
+                    format!("touched ({}) first by {by}{exe}{first}{runtime}", kinds(*how)),
                     Some(during),
                 )
             }
             Says::Named { kinds: how, comm, during } => {
-                (format!("looked up by this name ({}) by {}", kinds(how), by(comm)), Some(during))
+                (format!("looked up by this name ({}) by {}", kinds(*how), by(comm)), Some(during))
             }
             Says::Missing { kinds: how, comm, during } => {
-                (format!("looked up in vain ({}) by {}", kinds(how), by(comm)), Some(during))
+                (format!("looked up in vain ({}) by {}", kinds(*how), by(comm)), Some(during))
             }
             Says::Nothing => ("says nothing of it".into(), None),
         };

@@ -3,7 +3,8 @@
 //! Every thread takes the next file, reads it and folds it into a union of its
 //! own; the unions are folded at the end. The fold is associative and
 //! commutative, so the result does not depend on who took what. What is held is
-//! a union and a profile a thread.
+//! a union and a profile a thread. While a thread works on a file, the kernel
+//! fetches its next one from the disk.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::{DifferentImages, Fold, ImageId, LoadError, Profile, join_images};
 use crate::parallel::{self, Task};
-use crate::profile::file::load_into;
+use crate::profile::file::Fetched;
 use crate::progress::{self, Progress, Stage};
 
 /// How files are merged.
@@ -106,8 +107,9 @@ struct Part {
     apart: Option<DifferentImages>,
 }
 
-/// Files are taken in order, and one that was taken is read: so when a thread
-/// meets an error, all files before are some thread's, and known at the end.
+/// Files are taken in order, and one that was taken is read, unless one before
+/// it is at fault: so when a thread meets an error, all files before are some
+/// thread's, and known at the end.
 fn part(
     paths: &[PathBuf],
     next: &AtomicUsize,
@@ -116,10 +118,17 @@ fn part(
 ) -> Part {
     let mut part = Part::default();
     let mut text = Vec::new();
-    while !failed.load(Ordering::Relaxed) {
+    let take = || {
+        if failed.load(Ordering::Relaxed) {
+            return None;
+        }
         let index = next.fetch_add(1, Ordering::Relaxed);
-        let Some(path) = paths.get(index) else { break };
-        let loaded = load_into(&mut text, path, |member| {
+        paths.get(index).map(|path| (index, Fetched::begin(path)))
+    };
+    let mut ahead = take();
+    while let Some((index, file)) = ahead {
+        ahead = take();
+        let loaded = file.load_into(&mut text, |member| {
             part.unknown.entry(member).or_insert(index);
         });
         let profile = match loaded {

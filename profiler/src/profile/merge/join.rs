@@ -1,5 +1,7 @@
 //! The union of sorted lists of entries.
 
+use std::cmp::Ordering;
+
 use super::super::marks::{short, spelled};
 use super::super::{BytePath, MarkSet, NameEntry, PathEntry};
 
@@ -39,7 +41,7 @@ impl Keyed for PathEntry {
         }
         let Self { path: _, kinds, written, runtime, comm: _, exe: _, exes, first: _, marks } =
             other;
-        self.kinds.extend(kinds);
+        self.kinds.unite(kinds);
         self.written |= written;
         self.marks = unite_marks((self.marks.take(), self.runtime), (marks, runtime));
         self.runtime &= runtime;
@@ -68,7 +70,7 @@ impl Keyed for NameEntry {
             self.exe.clone_from(&other.exe);
         }
         let Self { name: _, kinds, comm: _, exe: _, marks } = other;
-        self.kinds.extend(kinds);
+        self.kinds.unite(kinds);
         self.marks = unite_marks((self.marks.take(), false), (marks, false));
     }
 
@@ -92,11 +94,15 @@ pub(super) fn unite<T: Keyed>(all: &mut Vec<T>, mut more: Vec<T>) {
     let mut fresh: Vec<T> = Vec::new();
     let mut at = 0;
     for entry in more {
-        while all.get(at).is_some_and(|known| known.key() < entry.key()) {
-            at += 1;
-        }
+        // Compared once each: names have long beginnings in common.
+        let order = loop {
+            match all.get(at).map(|known| known.key().cmp(entry.key())) {
+                Some(Ordering::Less) => at += 1,
+                order => break order,
+            }
+        };
         match (all.get_mut(at), fresh.last_mut()) {
-            (Some(known), _) if known.key() == entry.key() => known.join(entry),
+            (Some(known), _) if order == Some(Ordering::Equal) => known.join(entry),
             (_, Some(last)) if last.key() == entry.key() => last.join(entry),
             _ => fresh.push(entry),
         }
