@@ -114,7 +114,7 @@ fn changes(old: impl Iterator<Item = Touch>, new: impl Iterator<Item = Touch>) -
 
 #[cfg(test)]
 mod tests {
-    use super::super::ImageId;
+    use super::super::{ImageId, Kind};
     use super::*;
 
     fn profile(paths: &[(&str, Kind)], missing: &[&str]) -> Profile {

@@ -60,7 +60,7 @@ impl<'a> Comparison<'a> {
             }
         }
         let files: Vec<Gone> = gone.into_iter().map(|id| self.gone(id)).collect();
-        let (name, kinds) = (name.into(), kinds.clone());
+        let name = name.into();
         (!files.is_empty()).then(|| Miss { name, files, kinds, ..Miss::default() })
     }
 

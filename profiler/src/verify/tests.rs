@@ -5,7 +5,7 @@ use crate::image::tests::{Tar, image};
 use crate::image::{SourceImage, Tree};
 use crate::minimize::{Policy, plan};
 use crate::packages::Inventory;
-use crate::profile::{ImageId, NameEntry, PathEntry, Profile, Run};
+use crate::profile::{ImageId, Kind, NameEntry, PathEntry, Profile, Run};
 
 fn original() -> SourceImage {
     image(vec![
@@ -194,7 +194,7 @@ fn a_plan_says_what_is_missed_before_there_is_an_image() {
     let plan = plan(&original, &tree, &[profile], &Policy::default()).unwrap();
     let comparison = Comparison::planned(&tree, &plan, &inventory);
     let kinds = [Kind::Open].into();
-    assert!(comparison.miss(b"/usr/bin/app", &kinds).is_none());
-    assert!(comparison.miss(b"/usr/bin/none", &kinds).is_none());
-    assert_eq!(comparison.miss(b"/lib/libx.so.1", &kinds).unwrap().files.len(), 2);
+    assert!(comparison.miss(b"/usr/bin/app", kinds).is_none());
+    assert!(comparison.miss(b"/usr/bin/none", kinds).is_none());
+    assert_eq!(comparison.miss(b"/lib/libx.so.1", kinds).unwrap().files.len(), 2);
 }

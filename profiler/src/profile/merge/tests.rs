@@ -1,6 +1,6 @@
 use fastrand::Rng;
 
-use super::super::{BytePath, Kind, Lost, MarkSet, NameEntry, PathEntry, Run};
+use super::super::{BytePath, Kind, KindSet, Lost, MarkSet, NameEntry, PathEntry, Run};
 use super::*;
 
 /// Random profiles of one image that overlap much, unsorted and with
