@@ -480,7 +480,7 @@ impl Container {
             flags |= WORKLOAD;
         }
         let mark =
-            Mark { first: clock.millis(touch.time), task, kinds: 1 << touch.kind as u8, flags };
+            Mark { first: clock.millis(touch.time), task, kinds: [touch.kind].into(), flags };
         if touch.missing {
             if let Some(name) = &touch.name {
                 self.keep_missing(name.as_bytes(), mark, test);

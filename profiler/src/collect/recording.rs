@@ -7,8 +7,7 @@ use super::clock::Clock;
 use super::sorted::Sorted;
 use super::table::{Entry, Role, Sealed, WORKLOAD, WRITTEN};
 use crate::profile::{
-    self, Each, ImageId, Kind, KindSet, MarkSet, NameEntry, PathEntry, Profile, Run, SaveError,
-    Streamed, VERSION,
+    self, Each, ImageId, MarkSet, NameEntry, PathEntry, Profile, Run, SaveError, Streamed, VERSION,
 };
 
 /// One image's access profile as the collector holds it, some forty bytes a
@@ -88,14 +87,14 @@ impl Recording {
         self.table.entries(Role::Name, sorted).filter(move |name| {
             while paths.next_if(|path| path.name < name.name).is_some() {}
             paths.peek().is_none_or(|path| {
-                path.name != name.name || name.mark.kinds & !path.mark.kinds != 0
+                path.name != name.name || !name.mark.kinds.is_subset(path.mark.kinds)
             })
         })
     }
 
     fn path_entry(&self, entry: Entry<'_>) -> PathEntry {
         PathEntry {
-            kinds: kinds(entry.mark.kinds),
+            kinds: entry.mark.kinds,
             written: entry.mark.flags & WRITTEN != 0,
             runtime: entry.mark.flags & WORKLOAD == 0,
             comm: entry.comm(),
@@ -110,7 +109,7 @@ impl Recording {
     /// A name that was found: the files it led to tell the executables.
     fn name_entry(&self, entry: Entry<'_>) -> NameEntry {
         NameEntry {
-            kinds: kinds(entry.mark.kinds),
+            kinds: entry.mark.kinds,
             comm: entry.comm(),
             exe: None,
             marks: self.mark_set(&entry),
@@ -130,12 +129,4 @@ impl Recording {
         places.sort_unstable();
         Some(places.into_iter().collect())
     }
-}
-
-// A mark has eight bits for them.
-const _: () = assert!(Kind::ALL.len() <= 8);
-
-/// The kinds of a bit set.
-fn kinds(bits: u8) -> KindSet {
-    Kind::ALL.into_iter().filter(|&kind| bits & 1 << kind as u8 != 0).collect()
 }

@@ -9,6 +9,7 @@ use super::index::Index;
 use super::marks::{Test, Touched};
 use super::sorted::Sorted;
 use super::tree::{NONE, NodeId, Nodes, Tree};
+use crate::profile::KindSet;
 
 /// What a name in the tree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +41,8 @@ pub struct Mark {
     pub first: u32,
     /// The task of the first touch, as [`Table::task`] gave it.
     pub task: u32,
-    /// Bit set of [`Kind`](crate::profile::Kind)s; zero for a node that was
-    /// not touched itself.
-    pub kinds: u8,
+    /// None for a node that was not touched itself.
+    pub kinds: KindSet,
     /// [`WRITTEN`], [`WORKLOAD`], and what the table itself puts there.
     pub flags: u8,
 }
@@ -190,7 +190,7 @@ impl Table {
     /// Whether a name is there.
     pub fn contains(&self, role: Role, name: &[u8]) -> bool {
         self.tree.find(role.root(), name).is_some_and(|node| {
-            (node as usize) < self.marks.len() && self.marks.get(node).kinds != 0
+            (node as usize) < self.marks.len() && !self.marks.get(node).kinds.is_empty()
         })
     }
 
@@ -241,14 +241,14 @@ impl Table {
             return false;
         };
         let mark = self.marks.get_mut(node);
-        if mark.kinds == 0 {
+        if mark.kinds.is_empty() {
             *mark = Mark { flags: touch.flags | (role as u8) << ROLE, ..touch };
             self.counts[role as usize] += 1;
             self.revision += 1;
             return false;
         }
         let before = (mark.kinds, mark.flags, mark.first);
-        mark.kinds |= touch.kinds;
+        mark.kinds.unite(touch.kinds);
         mark.flags |= touch.flags;
         let mut other = touch.task;
         if touch.first < mark.first {
@@ -310,7 +310,7 @@ impl Table {
                 },
             };
             let mark = marks.next().unwrap_or_default();
-            if mark.kinds != 0 {
+            if !mark.kinds.is_empty() {
                 match tasks[mark.task as usize] {
                     Some(task) => {
                         let before = self.note_at(mark.role(), node, Mark { task, ..mark });
@@ -400,7 +400,7 @@ impl Sealed {
                 let node = walk.advance()?;
                 // Nodes made last may have none.
                 let mark = self.mark(node);
-                if mark.kinds != 0 {
+                if !mark.kinds.is_empty() {
                     return Some(Entry { table: self, node, name: walk.path().to_vec(), mark });
                 }
             }
@@ -459,10 +459,11 @@ mod tests {
 
     use super::super::marks::OUTSIDE;
     use super::*;
+    use crate::profile::Kind;
 
     fn mark(table: &mut Table, first: u32, exe: u64) -> Mark {
         let task = table.task("task", 1, exe).unwrap();
-        Mark { first, task, kinds: 1, flags: 0 }
+        Mark { first, task, kinds: [Kind::Open].into(), flags: 0 }
     }
 
     fn touch(table: &mut Table, path: &str, first: u32, exe: u64) {
@@ -541,7 +542,7 @@ mod tests {
     fn random_containers_fold_like_maps() {
         #[derive(Default, Clone)]
         struct Plain {
-            kinds: u8,
+            kinds: KindSet,
             flags: u8,
             first: Option<u32>,
             exes: BTreeSet<u64>,
@@ -564,13 +565,13 @@ mod tests {
                     // The same numbers in every container, known by no path.
                     let exe = random.u64(..3);
                     let (first, flags) = (random.u32(..50), random.u8(..4));
-                    let kinds = 1 << random.u8(..8);
+                    let kinds = [random.choice(Kind::ALL).unwrap()].into();
                     let task = table.task("x", 1, exe).unwrap();
                     let mark = Mark { first, task, kinds, flags };
                     let test = random.u32(..4);
                     table.note(role, &name, mark, test).unwrap();
                     let entry = plain.entry((role as u8, name)).or_default();
-                    entry.kinds |= kinds;
+                    entry.kinds.unite(kinds);
                     entry.flags |= flags;
                     entry.first = Some(entry.first.map_or(first, |old| old.min(first)));
                     if flags & WORKLOAD != 0 {

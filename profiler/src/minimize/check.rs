@@ -54,7 +54,7 @@ pub enum Refusal {
         /// Exit status of the first failed run.
         status: i32,
     },
-    /// Nothing was executed, or a recording saw nothing but a start-up.
+    /// Nothing was executed, or nothing but a start-up was seen.
     #[error(
         "the profile of {image} is too thin: {containers} containers, {files} files, {why}; let the tests use the image, or, where it needs no more, pass --allow-thin"
     )]

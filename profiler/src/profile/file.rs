@@ -78,8 +78,7 @@ pub fn load(path: &Path) -> Result<Profile, LoadError> {
 /// # Errors
 /// As [`load`].
 pub fn load_noting(path: &Path, unknown: impl FnMut(String)) -> Result<Profile, LoadError> {
-    let failed = |source| LoadError::Io { path: path.into(), source };
-    read(&mut Vec::new(), path, File::open(path).map_err(failed)?, unknown)
+    Fetched { path, file: None }.load_into(&mut Vec::new(), unknown)
 }
 
 /// A file that the kernel may be fetching from the disk already.
